@@ -1,0 +1,1 @@
+"""The host agent that you extend with pip."""

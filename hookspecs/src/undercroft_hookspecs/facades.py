@@ -1,0 +1,78 @@
+"""Facades: the narrow parts of the model that workers take, under the manifold name `model`.
+
+A worker takes only its own. Facades are bound: in the top engine to this host, in a unit's engine to that unit. A watch
+is an async context manager that yields an async iterator: its first item comes at once, then always the newest state,
+never a backlog.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from undercroft_hookspecs.records import BlockDevice
+
+
+@runtime_checkable
+class BlockDeviceFacade(Protocol):
+    """The disk manager's: devices are the host's, not a model's."""
+
+    async def set_block_devices(self, devices: Sequence[BlockDevice]) -> None:
+        """Replace the whole list of this host's block devices; nothing is written if it is the same."""
+
+
+@runtime_checkable
+class BlockDeviceView(Protocol):
+    """Everyone's view of this host's block devices."""
+
+    async def block_devices(self) -> Sequence[BlockDevice]:
+        """The devices last published, sorted by name."""
+        ...
+
+    def watch_block_devices(self) -> AbstractAsyncContextManager[AsyncIterator[Sequence[BlockDevice]]]:
+        """The devices now, and again whenever they have changed."""
+        ...
+
+
+@runtime_checkable
+class CharmFacade(Protocol):
+    """The unit's charm, as parsed once at deploy or refresh; no other plugin parses a charm file."""
+
+
+@runtime_checkable
+class BlobFacade(Protocol):
+    """Charm archives and resources, by the SHA-256 of their content."""
+
+    async def fetch(self, sha256: str, to: Path) -> None:
+        """Write the blob to `to`, verified.
+
+        Raises:
+            NotFoundError: there is no such blob.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookResult:
+    """How a hook ended: its exit status, or `missing` where the charm has no such hook."""
+
+    returncode: int
+    missing: bool = False
+
+
+@runtime_checkable
+class HookRunner(Protocol):
+    """The output of the unit manifold `hook-runner`: how metrics and meterstatus run a unit's hooks."""
+
+    async def run(
+        self, hook: str, *, tools: Collection[str], environment: Mapping[str, str], timeout: float
+    ) -> HookResult:
+        """Run a hook in the restricted context, with `tools` alone, on a socket of its own.
+
+        Takes the machine lock, except for `collect-metrics`. After `timeout` seconds the hook is killed.
+        """
+        ...
