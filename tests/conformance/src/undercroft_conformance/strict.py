@@ -1,0 +1,169 @@
+"""A pytest plugin that holds a project's own tests to the rules that its workers are held to.
+
+Load it with `-p undercroft_conformance.strict`. Every async test then runs on asyncio and on uvloop. A test fails at
+its teardown, once its fixtures are done, if
+
+* it left behind a task, thread, file descriptor, child process, mount or loop device: `allow_leaks("thread", ...)`
+  opts out of the kinds named (without arguments: of all);
+* a callback held the loop for more than 100 ms (`undercroft_conformance.stalls` says how that is measured, and needs
+  `asyncio_debug = true`): `slow_callbacks` opts out;
+* an exception ended in a loop's exception handler, like "Task exception was never retrieved": `loop_errors` opts out.
+
+Tasks are judged after the loop has turned a few times; threads, descriptors and processes have a second to go. The
+threads of the loop's default executor are let be: they end with the loop. Mounts and loop devices count where they lie
+under pytest's temporary folder: everything else belongs to other processes. A test that has failed is not judged: its
+traceback keeps things alive. Tests marked `root` are skipped for other users.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import time
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from undercroft_conformance.leaks import KINDS, Leak, Snapshot, difference, lines, snapshot
+from undercroft_conformance.stalls import LoopWatch, loop_factories, watching
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TURNS = 20
+"""How often the loop turns before tasks are judged."""
+
+PATIENCE = 1.0
+"""How many seconds what ends by itself, like a thread, has to do so."""
+
+_FAILED = pytest.StashKey[bool]()
+_EXECUTOR_THREADS = "'asyncio_"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marks."""
+    for line in (
+        f"allow_leaks(*kinds): what this test may leave behind; of {', '.join(KINDS)}, or all",
+        "slow_callbacks: callbacks of this test may hold the loop for longer than 100 ms",
+        "loop_errors: exceptions may reach the loop's exception handler in this test",
+        "root: needs root; skipped with its reason for other users",
+    ):
+        config.addinivalue_line("markers", line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs root for everybody else."""
+    if os.geteuid() == 0:
+        return
+    reason = "needs root (loop devices, mounts): run the tests as root to include it"
+    for item in items:
+        if item.get_closest_marker("root") is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish() -> None:
+    """Take what is there already out of the collector's sight: each test is judged after a full collection."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Both loops; a test chooses one with `@pytest.mark.asyncio(loop_factories=["asyncio"])`."""
+    return loop_factories()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether the test has failed or was skipped."""
+    report = yield
+    if call.when != "teardown" and call.excinfo is not None:
+        item.stash[_FAILED] = True
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _strict(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Judge one test. Set up before the test's own fixtures, so that it is torn down after them."""
+    runner = _runner(request)
+    loop = None if runner is None else runner.get_loop()
+    if runner is not None:
+        runner.run(_turns())  # uvloop opens its descriptors for signals when it first runs.
+    judge = Judge(request.node, runner, tmp_path_factory.getbasetemp())
+    with watching(loop) as watch:
+        yield
+        if not request.node.stash.get(_FAILED, False):
+            judge.verdict(watch)
+
+
+class Judge:
+    """What a test held when it began, and the verdict on it when it has ended."""
+
+    def __init__(self, item: pytest.Item, runner: asyncio.Runner | None, folder: Path) -> None:
+        self._item, self._runner, self._folder = item, runner, folder
+        self._before = self._look()
+
+    def verdict(self, watch: LoopWatch) -> None:
+        """Fail the test for what it left behind, or did to the loop."""
+        complaints = []
+        if found := self._leaks():
+            complaints.append("left behind:\n" + lines(found))
+        if watch.stalls and self._item.get_closest_marker("slow_callbacks") is None:
+            complaints.append("held up the loop:\n" + "\n".join(f"  {stall}" for stall in watch.stalls))
+        if watch.errors and self._item.get_closest_marker("loop_errors") is None:
+            complaints.append("errors that nobody took:\n" + "\n".join(f"  {error}" for error in watch.errors))
+        if complaints:
+            pytest.fail(f"{self._item.name} " + "\n".join(complaints), pytrace=False)
+
+    def _look(self) -> Snapshot:
+        return snapshot(None if self._runner is None else self._runner.get_loop(), below=self._folder)
+
+    def _settle(self) -> None:
+        if self._runner is not None and not self._runner.get_loop().is_closed():
+            self._runner.run(_turns())
+
+    def _leaks(self) -> tuple[Leak, ...]:
+        allowed = self._allowed()
+        deadline = time.perf_counter() + PATIENCE
+        pause = 0.001
+        while True:
+            self._settle()
+            gc.collect()
+            found = tuple(leak for leak in difference(self._before, self._look()) if not self._is_let_be(leak, allowed))
+            hopeless = any(leak.kind in {"task", "mount", "loop"} for leak in found)
+            if not found or hopeless or time.perf_counter() > deadline:
+                return found
+            time.sleep(pause)
+            pause = min(pause * 2, 0.05)
+
+    def _allowed(self) -> frozenset[str]:
+        kinds: set[str] = set()
+        for mark in self._item.iter_markers("allow_leaks"):
+            if unknown := set(mark.args) - set(KINDS):
+                pytest.fail(f"allow_leaks does not know {sorted(unknown)}, only {list(KINDS)}", pytrace=False)
+            kinds.update(mark.args or KINDS)
+        return frozenset(kinds)
+
+    def _is_let_be(self, leak: Leak, allowed: frozenset[str]) -> bool:
+        executor = leak.kind == "thread" and leak.what.startswith(_EXECUTOR_THREADS)
+        return leak.kind in allowed or (executor and self._runner is not None)
+
+
+def _runner(request: pytest.FixtureRequest) -> asyncio.Runner | None:
+    """The runner of an async test, made now if need be; None for other tests."""
+    scope = getattr(request.node, "_loop_scope", None)
+    if scope is None:
+        return None
+    runner = request.getfixturevalue(f"_{scope}_scoped_runner")
+    assert isinstance(runner, asyncio.Runner)
+    return runner
+
+
+async def _turns() -> None:
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
