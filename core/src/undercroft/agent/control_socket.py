@@ -1,0 +1,163 @@
+"""The control socket: one JSON request a line, one JSON answer a line, for this user and root alone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from undercroft.agent.address import SOCKET, short
+from undercroft.agent.control import failure
+from undercroft.agent.host import DataFolderError
+from undercroft.agent.plain import text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from undercroft_hookspecs import Control
+
+_log = logging.getLogger(__name__)
+
+LONGEST_REQUEST = 64 * 1024
+MOST_CLIENTS = 64
+IDLE_SECONDS = 300.0
+SEND_SECONDS = 30.0
+
+_PEER_CREDENTIALS = struct.Struct("3i")
+
+
+@asynccontextmanager
+async def serve(
+    control: Control, data_dir: Path, *, idle_seconds: float = IDLE_SECONDS, send_seconds: float = SEND_SECONDS
+) -> AsyncIterator[None]:
+    """Serve `control` on `<data_dir>/agent.sock` while the block runs.
+
+    Call it with the data folder's lock held: whatever socket is there already is then a dead agent's, and is replaced.
+
+    Raises:
+        DataFolderError: the socket cannot be made.
+    """
+    path = data_dir / SOCKET
+    try:
+        listener = _listen(path)
+        inode = path.stat().st_ino
+    except OSError as error:
+        raise DataFolderError(path, f"the control socket cannot be made: {error.strerror or error}") from error
+    desk = _Reception(control, idle_seconds=idle_seconds, send_seconds=send_seconds)
+    server = await asyncio.start_unix_server(desk.serve, sock=listener, limit=LONGEST_REQUEST)
+    try:
+        yield
+    finally:
+        server.close()
+        await desk.close()
+        await server.wait_closed()
+        _remove(path, inode)
+
+
+class _Reception:
+    """Every client's conversation, each in a task that this owns."""
+
+    def __init__(self, control: Control, *, idle_seconds: float, send_seconds: float) -> None:
+        self._control, self._idle_seconds, self._send_seconds = control, idle_seconds, send_seconds
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        # So that drain() waits until all is in the kernel's hands, and the abort below cuts nothing off.
+        writer.transport.set_write_buffer_limits(high=0)
+        try:
+            refusal = self._refusal(writer)
+            if refusal is not None:
+                await self._send(writer, failure("PermissionError", refusal))
+                return
+            await self._converse(reader, writer)
+        except (OSError, TimeoutError) as error:
+            _log.debug("a client of the control socket went away: %s", text(error))
+        except asyncio.CancelledError:
+            # Cancelled by close() alone. Ending normally keeps the stream's own callback from logging it as an error.
+            pass
+        finally:
+            self._clients.discard(task)
+            # Abort, not close: what was to be said has been drained, and a client that reads nothing is not waited for.
+            writer.transport.abort()
+
+    async def close(self) -> None:
+        """End all conversations."""
+        clients = list(self._clients)
+        for task in clients:
+            task.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
+
+    def _refusal(self, writer: asyncio.StreamWriter) -> str | None:
+        if len(self._clients) > MOST_CLIENTS:
+            return f"{MOST_CLIENTS} clients are connected already; try again later"
+        uid = _peer_uid(writer)
+        if uid not in (0, os.geteuid()):
+            return f"user {uid} may not control an agent of user {os.geteuid()}"
+        return None
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_seconds):
+                    line = await reader.readline()
+            except ValueError:
+                # The rest of an overlong line cannot be told from the next request, so the conversation ends.
+                await self._send(writer, failure("NotValidError", f"a request is longer than {LONGEST_REQUEST} bytes"))
+                return
+            if not line.endswith(b"\n"):
+                return
+            await self._send(writer, await self._answer(line))
+
+    async def _answer(self, line: bytes) -> object:
+        try:
+            request = msgspec.json.decode(line, type=dict[str, object])
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+            return failure("NotValidError", f"a request is one JSON object a line: {text(error)}")
+        return await self._control.ask(request)
+
+    async def _send(self, writer: asyncio.StreamWriter, answer: object) -> None:
+        writer.write(msgspec.json.encode(answer) + b"\n")
+        async with asyncio.timeout(self._send_seconds):
+            await writer.drain()
+
+
+def _listen(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        # Linux gives the file the mode of the unbound socket, so that it is never open to others, not for a moment.
+        os.fchmod(listener.fileno(), 0o600)
+        with short(path) as address:
+            listener.bind(address)
+        listener.listen(128)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove(path: Path, inode: int) -> None:
+    try:
+        # Only one's own: after a forced stop another agent may have put its socket there already.
+        if path.stat().st_ino == inode:
+            path.unlink()
+    except OSError as error:
+        _log.debug("%s was not removed: %s", path, error)
+
+
+def _peer_uid(writer: asyncio.StreamWriter) -> int:
+    peer = writer.get_extra_info("socket")
+    _, uid, _ = _PEER_CREDENTIALS.unpack(
+        peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+    )
+    return int(uid)

@@ -1,0 +1,82 @@
+"""What an engine is to be filled with: manifolds, each with the plugin that claims its name. Pure: nothing starts here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from undercroft.dependency import CycleError, validate
+from undercroft_hookspecs import Manifold, NotValidError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+CORE = "core"
+"""What claims core's own manifolds; it stands where a plugin's name would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A manifold and the plugin that it comes from."""
+
+    plugin: str
+    manifold: Manifold
+
+
+class Plan:
+    """Claims by manifold name, in the order in which they were made."""
+
+    def __init__(self, claims: Mapping[str, Claim] | None = None, *, reserved: Mapping[str, str] | None = None) -> None:
+        self._claims: dict[str, Claim] = dict(claims or {})
+        self._reserved = dict(reserved or {})
+
+    @property
+    def claims(self) -> Mapping[str, Claim]:
+        """All claims."""
+        return self._claims
+
+    def add(self, plugin: str, manifolds: Mapping[str, Manifold]) -> None:
+        """Enter all of a plugin's manifolds, or none.
+
+        Raises:
+            NotValidError: a name is claimed already, or is no name, or what it stands for is no manifold.
+            CycleError: they would close a circle.
+        """
+        for name, manifold in manifolds.items():
+            self._check(plugin, name, manifold)
+        merged = self._claims | {name: Claim(plugin, manifold) for name, manifold in manifolds.items()}
+        validate({name: claim.manifold for name, claim in merged.items()})
+        self._claims = merged
+
+    def names_of(self, plugins: Iterable[str]) -> Iterator[str]:
+        """The names that these plugins claim."""
+        wanted = set(plugins)
+        return (name for name, claim in self._claims.items() if claim.plugin in wanted)
+
+    def dependents(self, name: str) -> set[str]:
+        """The name itself, and all that take it as an input, directly or through others."""
+        found, fresh = {name}, [name]
+        above: dict[str, list[str]] = {}
+        for taker, claim in self._claims.items():
+            for needed in claim.manifold.inputs:
+                above.setdefault(needed, []).append(taker)
+        while fresh:
+            taken = [taker for taker in above.get(fresh.pop(), ()) if taker not in found]
+            found.update(taken)
+            fresh.extend(taken)
+        return found
+
+    def _check(self, plugin: str, name: object, manifold: object) -> None:
+        if not isinstance(name, str) or not name or not isinstance(manifold, Manifold):
+            raise NotValidError(f"{name!r} is not a manifold's name with its Manifold", field="manifolds")
+        holder = self._claims[name].plugin if name in self._claims else self._reserved.get(name, plugin)
+        if holder != plugin:
+            who = "core" if holder == CORE else f"plugin {holder!r}"
+            raise NotValidError(f"plugin {plugin!r} claims the manifold {name!r}, which is {who}'s", field=name)
+
+
+def why_refused(error: NotValidError | CycleError) -> str:
+    """One sentence for people on why a plugin's manifolds were not entered."""
+    if isinstance(error, CycleError):
+        return f"its manifolds would close a circle of inputs: {' -> '.join(error.cycle)}"
+    return str(error)

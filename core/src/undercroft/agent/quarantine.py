@@ -1,0 +1,80 @@
+"""Quarantine: a manifold that keeps failing is taken out of the engine, and its name kept here until somebody acts.
+
+Without it a worker that cannot work would be started for ever, and everything above it be bounced each time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from undercroft import RestartLimitError, caused_by
+from undercroft.agent.plain import text
+from undercroft.dependency import Bounce, Missing, Uninstall
+from undercroft_hookspecs import AgentSignal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from undercroft_hookspecs import Clock, Manifold
+
+_PASSING = (AgentSignal, Missing, Bounce, Uninstall)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """More than `failures` of one manifold within `seconds`, and it is quarantined."""
+
+    failures: int = 10
+    seconds: float = 600.0
+
+
+class Quarantine:
+    """The manifolds of one engine that have failed too often, each with the error that says so."""
+
+    def __init__(self, limit: Limit, clock: Clock) -> None:
+        self._limit, self._clock = limit, clock
+        self._failed_at: dict[str, deque[float]] = {}
+        self._held: dict[str, RestartLimitError] = {}
+
+    @property
+    def held(self) -> Mapping[str, RestartLimitError]:
+        """The names in quarantine."""
+        return self._held
+
+    def guard(self, name: str, manifold: Manifold) -> Manifold:
+        """The same manifold, its failures counted; the one too many is kept here and answered with `Uninstall`.
+
+        Outcomes that steer the engine or the agent (AgentSignals, Missing, Bounce, Uninstall) pass untouched.
+        """
+        inner = manifold.filter
+
+        def judge(error: Exception) -> Exception | None:
+            judged = error if inner is None else inner(error)
+            if judged is None or caused_by(judged, _PASSING) is not None or not self._one_too_many(name):
+                return judged
+            self._held[name] = self._verdict(judged)
+            removal = Uninstall(str(self._held[name]))
+            removal.__cause__ = self._held[name]
+            return removal
+
+        return replace(manifold, filter=judge)
+
+    def release(self, name: str) -> bool:
+        """Forget a name's failures; says whether it was in quarantine."""
+        self._failed_at.pop(name, None)
+        return self._held.pop(name, None) is not None
+
+    def _one_too_many(self, name: str) -> bool:
+        now = self._clock.monotonic()
+        failed_at = self._failed_at.setdefault(name, deque(maxlen=self._limit.failures + 1))
+        failed_at.append(now)
+        return len(failed_at) > self._limit.failures and now - failed_at[0] <= self._limit.seconds
+
+    def _verdict(self, last: Exception) -> RestartLimitError:
+        limit = self._limit
+        message = f"failed more than {limit.failures} times within {limit.seconds:g} s; the last error: {text(last)}"
+        verdict = RestartLimitError(message)
+        verdict.__cause__ = last
+        return verdict

@@ -1,0 +1,64 @@
+"""Which plugins there are, what became of each, and their hooks: the only place, besides hookspecs, that knows pluggy.
+
+    installed = Installed.scan()                      # discovery.py: reads metadata folders, imports nothing
+    registry = Registry.load(config)                  # imports and registers; a broken plugin is only reported
+    registry.check_required()                         # raises RequiredPluginError; call again once all is collected
+
+    registry.plugins                                  # Sequence[Plugin], every one found, by name and distribution
+    registry.notes                                    # Sequence[str]: what is odd but not wrong (retired arguments ...)
+    registry.active()                                 # Sequence[str], the active plugins' names in their order
+    registry.plugin(name)                             # Plugin; NotFoundError
+    registry.implements(name, hook)                   # bool; False for a plugin that is not active
+    registry.ask(name, hook, **arguments)             # one plugin's answer, type-checked; an error breaks the plugin
+                                                      # and is raised as PluginBrokenError
+    registry.collect(hook, argument, taken=..., breaks=True)
+                                                      # [(plugin, answer)]; argument(plugin) makes its Agent; the rule
+                                                      # for duplicate names applied; breaks=False: an error is logged
+                                                      # and only this collection goes without the plugin
+    registry.tell(hook, **arguments)                  # every active plugin; errors are logged and dropped
+    registry.check(name, agent)                       # the sentences of undercroft_check, an error as a sentence
+    registry.break_plugin(name, why, error=None)      # from now on it contributes nothing
+    registry.config_type(name), registry.section(name)        # its struct and the validated section
+    registry.reload(config)                           # names whose section has changed; ConfigError changes nothing
+    registry.store_entry_points()                     # {scheme: EntryPoint}; load() imports the factory
+
+A `Plugin` is a frozen snapshot; after `break_plugin` ask for it again. Hook names that do not exist: NotValidError.
+The names here are imported when they are first asked for: the command line reads metadata without paying for pluggy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from undercroft_hookspecs.lazy import exports, getter
+
+if TYPE_CHECKING:
+    from undercroft.plugins.discovery import Distribution, EntryPoint, Installed
+    from undercroft.plugins.plugin import Plugin, PluginBrokenError, PluginState, RequiredPluginError
+    from undercroft.plugins.registry import Registry
+
+_NAMES = exports(
+    {
+        "undercroft.plugins.discovery": ("Distribution", "EntryPoint", "Installed"),
+        "undercroft.plugins.plugin": ("Plugin", "PluginBrokenError", "PluginState", "RequiredPluginError"),
+        "undercroft.plugins.registry": ("Registry",),
+    }
+)
+
+__all__ = [
+    "Distribution",
+    "EntryPoint",
+    "Installed",
+    "Plugin",
+    "PluginBrokenError",
+    "PluginState",
+    "Registry",
+    "RequiredPluginError",
+]
+
+if not TYPE_CHECKING:
+    __getattr__ = getter(__name__, globals(), _NAMES)
+
+
+def __dir__() -> list[str]:
+    return __all__

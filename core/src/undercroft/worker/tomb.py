@@ -1,0 +1,246 @@
+"""The lifecycle cell under every worker: alive, dying, dead, and the reason.
+
+A tomb owns tasks. One that fails kills the tomb with its error at once; one that ends cleanly kills it only if it was
+the last. The tomb is dead when it is dying and every task has ended. The first reason that is not None sticks, even
+behind a clean kill; at death it is frozen.
+
+Supervisors, which have ids or children in place of tasks, `hold` the tomb while they have some.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
+
+from undercroft.clock import SystemClock, alarm
+from undercroft.errors import DeadError, WorkerCancelled
+from undercroft.worker.latch import Latch
+from undercroft.worker.validation import require_number
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from types import TracebackType
+
+    from undercroft_hookspecs.worker import Clock
+
+    Work = Callable[["Stop"], Awaitable[object]]
+
+# The loop refers to a waiting task only weakly, and a worker may be dropped by who made it: what runs is held here,
+# with the coroutine to close if its task is cancelled before the first step.
+_running: dict[asyncio.Task[None], Coroutine[object, object, object] | None] = {}
+
+
+class Stop(Latch):
+    """Read-only for whoever is handed it: "you are asked to stop". Also true once that is so."""
+
+    __slots__ = ("_clock",)
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def __bool__(self) -> bool:
+        return self._fired
+
+    async def sleep(self, delay: float) -> bool:
+        """Sleep for `delay` seconds of the worker's clock, or until the stop; say whether there was one.
+
+        True at once if the stop had been asked for already; a stop in the same turn as the end of the sleep wins.
+        """
+        if self._fired:
+            return True
+        if delay <= 0:
+            await self._clock.sleep(0)
+            return self._fired
+        woken = asyncio.get_running_loop().create_future()
+        self.subscribe(woken)
+        timer = alarm(self._clock, delay, lambda: None if woken.done() else woken.set_result(None))
+        try:
+            await woken
+        finally:
+            timer.cancel()
+            self.unsubscribe(woken)
+        return self._fired
+
+
+class Tomb:
+    """A lifecycle, and the tasks that live by it. Needs a running loop; `kill` alone may be called from anywhere."""
+
+    __slots__ = (
+        "_death", "_graces", "_loop", "_reason", "_running", "_thread", "_traceback", "_watchers", "name", "stop",
+    )  # fmt: skip
+
+    def __init__(self, name: str = "tomb", *, clock: Clock | None = None) -> None:
+        self.name = name
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self.stop = Stop(clock or SystemClock())
+        self._death = Latch()
+        self._reason: BaseException | None = None
+        self._traceback: TracebackType | None = None
+        self._watchers: tuple[Callable[[BaseException | None], object], ...] = ()
+        self._running = 0
+        self._graces: dict[asyncio.Task[None], float] | None = None
+
+    @property
+    def state(self) -> Literal["alive", "dying", "dead"]:
+        """Where in its life it is."""
+        if self._death.is_set():
+            return "dead"
+        return "dying" if self.stop.is_set() else "alive"
+
+    @property
+    def reason(self) -> BaseException | None:
+        """The error that it dies or died of; None while alive, or if it is clean."""
+        return self._reason
+
+    def kill(self, reason: BaseException | None = None) -> None:
+        """Begin to die, or add a reason to a clean dying. Never raises, from any thread, whatever the loop is doing."""
+        if threading.get_ident() != self._thread:
+            try:
+                self._loop.call_soon_threadsafe(self._kill, reason)
+            except RuntimeError:  # The loop is closed: no other thread is in here.
+                self._kill(reason)
+        else:
+            self._kill(reason)
+
+    def go(
+        self, coro: Coroutine[object, object, object], *, name: str | None = None, grace: float | None = None
+    ) -> asyncio.Task[None]:
+        """Run a coroutine as one of the tomb's tasks; its error is the tomb's, and the task itself ends with None.
+
+        `grace` is what a kill does to it: None nothing, 0 cancels it at once, x cancels it x seconds later.
+
+        Raises:
+            DeadError: the tomb is dead; the coroutine is closed.
+        """
+        try:
+            return self.call(lambda _: coro, name=name, grace=grace, coro=coro)
+        except BaseException:
+            coro.close()
+            raise
+
+    def call(
+        self,
+        work: Work,
+        *,
+        name: str | None = None,
+        grace: float | None = None,
+        coro: Coroutine[object, object, object] | None = None,
+    ) -> asyncio.Task[None]:
+        """Call `work` with the stop, in a task of the tomb: like `go`, for what is not yet a coroutine."""
+        require_number("grace", grace, optional=True)
+        if self._death.is_set():
+            raise DeadError(f"{self.name} is dead")
+        task = self._loop.create_task(self._run(work), name=name or self.name)
+        _running[task] = coro
+        self._running += 1
+        task.add_done_callback(self._on_done)
+        if grace is not None:
+            if self._graces is None:
+                self._graces = {}
+            self._graces[task] = grace
+            if self.stop.is_set():
+                self._begin_grace(task, grace)
+        return task
+
+    def hold(self) -> None:
+        """Stay undead until `release`, as if one more task ran."""
+        self._running += 1
+
+    def release(self) -> None:
+        """End a `hold`: death, if the tomb is dying and this was the last. It does not kill by itself."""
+        self._running -= 1
+        if self._running == 0 and self.stop.is_set():
+            self._die()
+
+    def when_dead(self, callback: Callable[[BaseException | None], object]) -> None:
+        """Call back once with the reason, in the turn of the loop after death; never before this returns."""
+        if self._death.is_set():
+            self._loop.call_soon(callback, self._reason)
+        else:
+            self._watchers = (*self._watchers, callback)
+
+    async def wait_dying(self) -> None:
+        """Return when dying has begun."""
+        await self.stop.wait()
+
+    async def wait(self) -> None:
+        """Return at a clean death, or raise the reason: always the same object, its traceback as it was recorded."""
+        await self._death.wait()
+        if self._reason is not None:
+            raise self._reason.with_traceback(self._traceback)
+
+    async def _run(self, work: Work) -> None:
+        try:
+            await work(self.stop)
+        except asyncio.CancelledError:
+            self._on_cancelled()
+        except (SystemExit, KeyboardInterrupt) as error:
+            self._kill(error)
+            raise
+        except GeneratorExit:  # The loop has gone, and this coroutine with it.
+            raise
+        except BaseException as error:
+            self._kill(error)
+
+    def _on_cancelled(self) -> None:
+        if not self.stop.is_set():
+            self._kill(WorkerCancelled(f"{self.name} was cancelled by somebody who is not its supervisor"))
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        coro = _running.pop(task)
+        if self._graces is not None:
+            self._graces.pop(task, None)
+        if task.cancelled():
+            if coro is not None:
+                coro.close()
+            self._on_cancelled()
+        else:
+            task.exception()
+        self._running -= 1
+        if self._running == 0:
+            self._kill(None)
+
+    def _kill(self, reason: BaseException | None) -> None:
+        if self._death.is_set():
+            return
+        if reason is not None and self._reason is None:
+            self._reason = _as_reason(reason, self.name)
+            self._traceback = self._reason.__traceback__
+        if not self.stop.is_set():
+            self._running += 1  # What the stop sets off may end the last task; death comes after all have been told.
+            self.stop.fire()
+            for task, grace in tuple((self._graces or {}).items()):
+                self._begin_grace(task, grace)
+            self._running -= 1
+        if self._running == 0:
+            self._die()
+
+    def _begin_grace(self, task: asyncio.Task[None], grace: float) -> None:
+        if self._loop.is_closed():
+            return
+        if grace == 0:
+            task.cancel()
+        else:
+            timer = alarm(self.stop._clock, grace, task.cancel)
+            task.add_done_callback(lambda _: timer.cancel())
+
+    def _die(self) -> None:
+        self._graces = None
+        self._death.fire()
+        watchers, self._watchers = self._watchers, ()
+        for callback in watchers:
+            with suppress(RuntimeError):  # The loop is closed: nobody watches there any more.
+                self._loop.call_soon(callback, self._reason)
+
+
+def _as_reason(error: BaseException, name: str) -> BaseException:
+    """Never let a CancelledError stand as the reason: it would say that whoever waits was cancelled."""
+    if isinstance(error, asyncio.CancelledError):
+        cancelled = WorkerCancelled(f"{name} was killed with CancelledError")
+        cancelled.__cause__ = error
+        return cancelled
+    return error
