@@ -56,7 +56,7 @@ class Config:
     disabled: tuple[str, ...] = ()
     only: tuple[str, ...] | None = None
     allow_reboot: bool = False
-    restart_limit: RestartLimit = RestartLimit()
+    restart_limit: RestartLimit = field(default_factory=RestartLimit)
     # Any: a section's shape is known to its plugin alone.
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

@@ -7,6 +7,7 @@ there, and which key was perhaps meant.
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -72,8 +73,6 @@ def convert(values: Mapping[str, Any], kind: type[C], *, file: Path | None = Non
 
 def suggestion(name: str, known: Collection[str]) -> str:
     """` (did you mean "x"?)`, or "" where nothing is near."""
-    from difflib import get_close_matches
-
     near = get_close_matches(name, known, n=1)
     return f' (did you mean "{near[0]}"?)' if near else ""
 

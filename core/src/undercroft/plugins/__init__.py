@@ -8,19 +8,22 @@
     registry.notes                                    # Sequence[str]: what is odd but not wrong (retired arguments ...)
     registry.active()                                 # Sequence[str], the active plugins' names in their order
     registry.plugin(name)                             # Plugin; NotFoundError
-    registry.implements(name, hook)                   # bool; False for a plugin that is not active
-    registry.ask(name, hook, **arguments)             # one plugin's answer, type-checked; an error breaks the plugin
+    registry.hooks.implements(name, hook)             # bool; False for a plugin that is not active
+    registry.hooks.ask(name, hook, **arguments)       # one plugin's answer, type-checked; an error breaks the plugin
                                                       # and is raised as PluginBrokenError
-    registry.collect(hook, argument, taken=..., breaks=True)
+    registry.hooks.collect(hook, argument, taken=..., breaks=True)
                                                       # [(plugin, answer)]; argument(plugin) makes its Agent; the rule
                                                       # for duplicate names applied; breaks=False: an error is logged
                                                       # and only this collection goes without the plugin
-    registry.tell(hook, **arguments)                  # every active plugin; errors are logged and dropped
-    registry.check(name, agent)                       # the sentences of undercroft_check, an error as a sentence
+    registry.hooks.tell(hook, **arguments)            # every active plugin; errors are logged and dropped
+    registry.hooks.check(name, agent)                 # the sentences of undercroft_check, an error as a sentence
     registry.break_plugin(name, why, error=None)      # from now on it contributes nothing
-    registry.config_type(name), registry.section(name)        # its struct and the validated section
+    registry.section(name)                            # its validated section; its type is the plugin's struct
     registry.reload(config)                           # names whose section has changed; ConfigError changes nothing
     registry.store_entry_points()                     # {scheme: EntryPoint}; load() imports the factory
+
+Without a disk: `Registry.load(config, installed=Installed((Distribution("undercroft-hookspecs", "1.0.0"),
+Distribution("acme", "1", (EntryPoint(PLUGINS, "acme", "acme_module", ...),), stated=("undercroft-hookspecs>=1,<2",)))))`.
 
 A `Plugin` is a frozen snapshot; after `break_plugin` ask for it again. Hook names that do not exist: NotValidError.
 The names here are imported when they are first asked for: the command line reads metadata without paying for pluggy.

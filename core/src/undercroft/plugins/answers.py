@@ -25,52 +25,47 @@ def check_answer(hook: str, answer: object) -> None:
         close = getattr(answer, "close", None)
         if callable(close):
             close()  # A coroutine that nobody awaits would say so at some later moment.
-        raise TypeError(f"{hook} answered {_named(answer)}; {problem}")
+        raise TypeError(f"expected {problem}")
 
 
-def check_settings(kind: type[msgspec.Struct]) -> None:
-    """Refuse a settings struct that breaks the rules of `undercroft_config`.
-
-    Raises:
-        TypeError: it is not frozen, accepts unknown keys, or has a field without a default.
-    """
-    rules = kind.__struct_config__
+def _settings(answer: object) -> str:
+    if not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
+        return f"a msgspec.Struct class, not {_named(answer)}"
+    rules = answer.__struct_config__
     if not rules.frozen or not rules.forbid_unknown_fields:
-        raise TypeError(f"the struct {kind.__name__} must have frozen=True and forbid_unknown_fields=True")
-    for field in msgspec.structs.fields(kind):
+        return f"that {answer.__name__} has frozen=True and forbid_unknown_fields=True"
+    for field in msgspec.structs.fields(answer):
         if field.required:
-            raise TypeError(f"the field {field.name!r} of the struct {kind.__name__} must have a default")
+            return f"a default for the field {field.name!r} of {answer.__name__}"
+    return ""
+
+
+def _mapping_of(kind: type) -> Callable[[object], str]:
+    def check(answer: object) -> str:
+        if not isinstance(answer, Mapping):
+            return f"a mapping of names to {kind.__name__}, not {_named(answer)}"
+        for name, value in answer.items():
+            if not isinstance(name, str) or not name:
+                return f"names that are strings, and one is {name!r}"
+            if not isinstance(value, kind):
+                return f"a {kind.__name__} under {name!r}, not {_named(value)}"
+        return ""
+
+    return check
+
+
+def _sentences(answer: object) -> str:
+    if isinstance(answer, Sequence) and not isinstance(answer, str) and all(isinstance(each, str) for each in answer):
+        return ""
+    return f"a sequence of sentences, not {_named(answer)}"
 
 
 def _named(answer: object) -> str:
     return f"the class {answer.__name__}" if isinstance(answer, type) else f"an object of type {type(answer).__name__}"
 
 
-def _mapping_of(kind: type) -> Callable[[object], str]:
-    def check(answer: object) -> str:
-        if not isinstance(answer, Mapping):
-            return f"expected a mapping of names to {kind.__name__}"
-        for name, value in answer.items():
-            if not isinstance(name, str) or not name:
-                return f"expected names that are strings, and one is {name!r}"
-            if not isinstance(value, kind):
-                return f"expected a {kind.__name__} under {name!r}, and there is {_named(value)}"
-        return ""
-
-    return check
-
-
-def _struct(answer: object) -> str:
-    return "" if isinstance(answer, type) and issubclass(answer, msgspec.Struct) else "expected a msgspec.Struct class"
-
-
-def _sentences(answer: object) -> str:
-    fine = isinstance(answer, Sequence) and not isinstance(answer, str) and all(isinstance(each, str) for each in answer)
-    return "" if fine else "expected a sequence of sentences"
-
-
 _CHECKS: Mapping[str, Callable[[object], str]] = {
-    "undercroft_config": _struct,
+    "undercroft_config": _settings,
     "undercroft_manifolds": _mapping_of(Manifold),
     "undercroft_unit_manifolds": _mapping_of(Manifold),
     "undercroft_storage_providers": _mapping_of(StorageProvider),

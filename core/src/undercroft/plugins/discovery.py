@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,6 @@ class EntryPoint:
 
     def load(self) -> object:
         """Import the module and return the attribute, or the module itself where none is named."""
-        from importlib import import_module
-
         found: object = import_module(self.module)
         for part in filter(None, self.attribute.split(".")):
             found = getattr(found, part)
