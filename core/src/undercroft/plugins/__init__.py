@@ -22,8 +22,8 @@
     registry.reload(config)                           # names whose section has changed; ConfigError changes nothing
     registry.store_entry_points()                     # {scheme: EntryPoint}; load() imports the factory
 
-Without a disk: `Registry.load(config, installed=Installed((Distribution("undercroft-hookspecs", "1.0.0"),
-Distribution("acme", "1", (EntryPoint(PLUGINS, "acme", "acme_module", ...),), stated=("undercroft-hookspecs>=1,<2",)))))`.
+Without disk: `Registry.load(config, installed=Installed((Distribution("undercroft-hookspecs", "1.0.0"), acme)))`;
+acme is `Distribution("acme", "1", (EntryPoint(PLUGINS, "acme", "module"),), stated=("undercroft-hookspecs>=1,<2",))`.
 
 A `Plugin` is a frozen snapshot; after `break_plugin` ask for it again. Hook names that do not exist: NotValidError.
 The names here are imported when they are first asked for: the command line reads metadata without paying for pluggy.

@@ -1,0 +1,60 @@
+"""Run one command line, and turn however it ends into a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from undercroft.cli.exits import ExitCode, exit_code, message
+from undercroft.cli.root import root
+from undercroft.cli.session import CommandSession
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (default: the process's own) and return the exit code; no error leaves it."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    session = CommandSession(os.environ)
+    try:
+        code = root().main(list(arguments), prog_name="undercroft", standalone_mode=False, obj=session)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else ExitCode.DONE
+    except BrokenPipeError:
+        return _reader_left()
+    except click.Abort:
+        return ExitCode.INTERRUPTED
+    except click.ClickException as error:
+        if session.debug or _wants_debug(arguments):
+            _show_traceback(error)
+        error.show()
+        return error.exit_code
+    # The edge to people: whatever a command raises ends as one message, and as its traceback only if asked for.
+    except Exception as error:
+        if session.debug:
+            _show_traceback(error)
+        click.echo(f"{click.style('error', fg='red', bold=True)}: {message(error)}", err=True)
+        return exit_code(error)
+
+
+def _reader_left() -> ExitCode:
+    """Whoever read our output has had enough of it (`| head`): end in silence, as a success."""
+    # What is still buffered would be flushed at exit, and complain there.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.DONE
+
+
+def _wants_debug(arguments: Sequence[str]) -> bool:
+    """Whether --debug was given to a command that could not even be loaded."""
+    words = list(arguments)
+    return "--debug" in (words[: words.index("--")] if "--" in words else words)
+
+
+def _show_traceback(error: BaseException) -> None:
+    import traceback
+
+    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)

@@ -1,0 +1,129 @@
+"""The `Session` of one run of the command line. It imports what a command asks it for, when it is asked."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    import msgspec
+
+    from undercroft.cli.root import Root
+    from undercroft.config import Config
+
+    C = TypeVar("C", bound=msgspec.Struct)
+
+T = TypeVar("T")
+
+
+class CommandSession:
+    """What a command gets by `@click.pass_obj`: the contract's `Session`, and for core's commands `settings`.
+
+    `options` is filled from the command line before the command runs.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.options: dict[str, object] = {}
+
+    @property
+    def debug(self) -> bool:
+        """Whether errors are shown with their traceback."""
+        return bool(self.options.get("debug"))
+
+    @property
+    def format(self) -> Literal["table", "json", "yaml"]:
+        """How to answer; another word of a command's own `--format` counts as a table."""
+        chosen = self.options.get("format")
+        return "json" if chosen == "json" else "yaml" if chosen == "yaml" else "table"
+
+    @property
+    def model(self) -> str | None:
+        """The model's name as `--model` or $UNDERCROFT_MODEL gave it."""
+        return self._option("model") or self.environ.get("UNDERCROFT_MODEL") or None
+
+    @cached_property
+    def data_dir(self) -> Path:
+        """The data folder."""
+        from undercroft.config import data_folder
+
+        return data_folder(self._option("data"), self.environ)
+
+    @cached_property
+    def settings(self) -> Config:
+        """The whole config.
+
+        Raises:
+            ConfigError: it cannot be used.
+        """
+        from undercroft.config import config_file, load
+
+        return load(config_file(self._option("config"), self.environ, self.data_dir), self.environ)
+
+    def config(self, kind: type[C]) -> C:
+        """The section of the command's own plugin, validated.
+
+        Raises:
+            ConfigError: it does not validate.
+            NotValidError: the command's distribution has no plugin.
+        """
+        return self.settings.section(_own_plugin(), kind)
+
+    def open(self, name: str, kind: type[T]) -> AbstractAsyncContextManager[T]:
+        """`store` or `model` as `kind`, in a private engine."""
+        from undercroft.agent.client import open_private
+
+        return open_private(name, kind, data_dir=self.data_dir, config=self.settings, model=self.model)
+
+    def run(self, main: Coroutine[object, object, T]) -> T:
+        """Run a coroutine to its end, on uvloop."""
+        import asyncio
+
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+
+    def emit(self, document: object, *, table: Callable[[], str] | None = None) -> None:
+        """Print the answer, in the format asked for."""
+        from undercroft.cli.output import rendered
+
+        click.echo(rendered(document, self.format, table))
+
+    def ask(self, request: Mapping[str, object]) -> Mapping[str, object]:
+        """Ask the running agent over its control socket.
+
+        Raises:
+            NotRunningError: there is none.
+            RefusedError: it answered with an error.
+            TimeoutError: it did not answer in time.
+        """
+        from undercroft.cli.control import ask
+
+        return ask(self.data_dir, request)
+
+    def _option(self, name: str) -> str | None:
+        value = self.options.get(name)
+        return str(value) if value else None
+
+
+def _own_plugin() -> str:
+    """The plugin of the distribution that the running command comes from."""
+    from undercroft.plugins.discovery import PLUGINS
+    from undercroft_hookspecs.errors import NotValidError
+
+    context = click.get_current_context().find_root()
+    command: Root = context.command  # type: ignore[assignment] # There is one root.
+    name = context.invoked_subcommand or ""
+    point = command.added.get(name)
+    package = point.module.partition(".")[0] if point else ""
+    for plugin in command.installed.entry_points(PLUGINS):
+        if point and plugin.distribution == point.distribution and plugin.module.partition(".")[0] == package:
+            return plugin.name
+    raise NotValidError(f"the command {name!r} belongs to no plugin, so it has no section in the config", field="kind")
