@@ -89,7 +89,9 @@ def test_a_unit_knows_its_application_and_number() -> None:
 
 
 def test_the_same_text_of_another_kind_is_another_identity() -> None:
-    assert VolumeId.parse("0/7") != FilesystemId.parse("0/7")
+    volume: Identity = VolumeId.parse("0/7")
+
+    assert volume != FilesystemId.parse("0/7")
 
 
 def test_host_and_model_ids_are_uuids() -> None:
