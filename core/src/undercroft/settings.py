@@ -40,9 +40,9 @@ class ConfigError(UndercroftError):
     ("is 'yes'"). The command line answers it with exit code 78.
     """
 
-    def __init__(self, *, expected: str, found: str, file: Path | None = None, key: str = "") -> None:
+    def __init__(self, *, expected: str, found: str, file: Path | None = None, key: str = "", remedy: str = "") -> None:
         where = f"{file or 'config'}{': ' if key else ''}{key}"
-        super().__init__(f"{where} {found}; expected {expected}")
+        super().__init__(f"{where} {found}; expected {expected}" + (f"; {remedy}" if remedy else ""))
         self.file = file
         self.key = key
         self.expected = expected

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if session.debug:
             _show_traceback(error)
-        click.echo(f"{click.style('error', fg='red', bold=True)}: {message(error)}", err=True)
+        click.echo(f"{click.style('Error', fg='red', bold=True)}: {message(error)}", err=True)
         return exit_code(error)
 
 
@@ -55,6 +55,6 @@ def _wants_debug(arguments: Sequence[str]) -> bool:
 
 
 def _show_traceback(error: BaseException) -> None:
-    import traceback
+    from undercroft.cli.tracebacks import show
 
-    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    show(error)

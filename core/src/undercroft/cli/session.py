@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -108,9 +108,18 @@ class CommandSession:
 
         return ask(self.data_dir, request)
 
+    def hidden_commands(self) -> Sequence[str]:
+        """A sentence for each command of a distribution that somebody else has the name of."""
+        return _root().hidden_claims()
+
     def _option(self, name: str) -> str | None:
         value = self.options.get(name)
         return str(value) if value else None
+
+
+def _root() -> Root:
+    command = click.get_current_context().find_root().command
+    return cast("Root", command)
 
 
 def _own_plugin() -> str:
@@ -118,12 +127,11 @@ def _own_plugin() -> str:
     from undercroft.plugins.discovery import PLUGINS
     from undercroft_hookspecs.errors import NotValidError
 
-    context = click.get_current_context().find_root()
-    command: Root = context.command  # type: ignore[assignment] # There is one root.
-    name = context.invoked_subcommand or ""
-    point = command.added.get(name)
+    root = _root()
+    name = click.get_current_context().find_root().invoked_subcommand or ""
+    point = root.added.get(name)
     package = point.module.partition(".")[0] if point else ""
-    for plugin in command.installed.entry_points(PLUGINS):
+    for plugin in root.installed.entry_points(PLUGINS):
         if point and plugin.distribution == point.distribution and plugin.module.partition(".")[0] == package:
             return plugin.name
     raise NotValidError(f"the command {name!r} belongs to no plugin, so it has no section in the config", field="kind")

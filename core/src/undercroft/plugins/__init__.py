@@ -21,6 +21,8 @@
     registry.section(name)                            # its validated section; its type is the plugin's struct
     registry.reload(config)                           # names whose section has changed; ConfigError changes nothing
     registry.store_entry_points()                     # {scheme: EntryPoint}; load() imports the factory
+    plugin_rows(registry, {name: manifolds})          # what `undercroft plugins` prints, and the agent answers
+                                                      # (undercroft.plugins.status)
 
 Without disk: `Registry.load(config, installed=Installed((Distribution("undercroft-hookspecs", "1.0.0"), acme)))`;
 acme is `Distribution("acme", "1", (EntryPoint(PLUGINS, "acme", "module"),), stated=("undercroft-hookspecs>=1,<2",))`.
