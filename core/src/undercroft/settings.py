@@ -67,7 +67,8 @@ def convert(values: Mapping[str, Any], kind: type[C], *, file: Path | None = Non
             expected = f"one of: {', '.join(known)}" if known else "no key at all: it has no settings"
             found = f"is not a known key{suggestion(unknown[1], known)}"
             raise ConfigError(file=file, key=key, expected=expected, found=found) from error
-        key, found = _dotted(prefix, steps), f"is {_shown(_value(values, steps))}"
+        shown = "something else" if _ANY_KEY in steps else _shown(_value(values, steps))
+        key, found = _dotted(prefix, steps), f"is {shown}"
         raise ConfigError(file=file, key=key, expected=_expected(message), found=found) from error
 
 
@@ -94,7 +95,7 @@ def _dotted(prefix: str, steps: list[str | int]) -> str:
 def _value(values: object, steps: list[str | int]) -> object:
     for step in steps:
         if isinstance(values, dict):
-            values = values if step == _ANY_KEY else values.get(step)
+            values = values.get(step)
         elif isinstance(values, list) and isinstance(step, int):
             values = values[step]
     return values

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from undercroft.cli.exits import ExitCode
+from undercroft.cli.session import hidden_commands
 from undercroft.cli.tracebacks import show_broken
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def check(ctx: click.Context) -> None:
         "data": str(session.data_dir),
         "plugins": plugin_rows(found.registry, found.manifolds()),
         "lacks": _lacks(found),
-        "notes": [*found.registry.notes, *session.hidden_commands()],
+        "notes": [*found.registry.notes, *hidden_commands()],
         "problem": problem,
     }
     if session.debug:

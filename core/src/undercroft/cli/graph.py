@@ -52,7 +52,7 @@ def dot(manifolds: Manifolds) -> str:
     """The graph in Graphviz's language; an arrow leads from what is needed to what needs it."""
     lines = ["digraph undercroft {", "  rankdir=LR;", "  node [shape=box, style=filled, fillcolor=white];"]
     for name, state, colour in _nodes(manifolds):
-        label = _quoted("\n".join((name, state)))
+        label = _quoted(f"{name}\n{state}")
         lines.append(f"  {_quoted(name)} [label={label}, fillcolor={colour}];")
     lines += [f"  {_quoted(needed)} -> {_quoted(name)};" for needed, name in _edges(manifolds)]
     return "\n".join([*lines, "}"])

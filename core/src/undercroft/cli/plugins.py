@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from undercroft.cli.exits import ExitCode, NotRunningError, RefusedError
+from undercroft.cli.session import hidden_commands
 from undercroft.cli.tracebacks import show_broken
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def plugins(ctx: click.Context, strict: bool) -> None:
 
 
 def _rows(session: CommandSession) -> tuple[Sequence[Row], Sequence[str]]:
-    hidden = session.hidden_commands()
+    hidden = hidden_commands()
     try:
         answer = session.ask({"request": "plugins"})
     except (NotRunningError, RefusedError):

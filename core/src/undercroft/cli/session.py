@@ -108,13 +108,14 @@ class CommandSession:
 
         return ask(self.data_dir, request)
 
-    def hidden_commands(self) -> Sequence[str]:
-        """A sentence for each command of a distribution that somebody else has the name of."""
-        return _root().hidden_claims()
-
     def _option(self, name: str) -> str | None:
         value = self.options.get(name)
         return str(value) if value else None
+
+
+def hidden_commands() -> Sequence[str]:
+    """A sentence for each command of a distribution that somebody else has the name of."""
+    return _root().hidden_claims()
 
 
 def _root() -> Root:

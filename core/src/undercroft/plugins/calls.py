@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from undercroft.plugins.answers import check_answer
 from undercroft.plugins.plugin import PluginBrokenError
@@ -12,7 +12,7 @@ from undercroft.settings import suggestion
 from undercroft_hookspecs.errors import NotFoundError, NotValidError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pluggy import HookImpl
 
@@ -42,12 +42,13 @@ class HookCalls:
             PluginBrokenError: it raised or answered something else, and is broken from now on.
             NotFoundError: the plugin is not active, or does not implement the hook.
         """
+        implementation = self._implementation(plugin, hook)
+        if implementation is None:
+            raise NotFoundError(hook, f"plugin {plugin!r} is not active or has no {hook}")
         try:
-            return self._call(plugin, hook, arguments)
+            return _call(implementation, hook, arguments)
         # This is the edge to code of others: the error is that plugin's, whatever it is.
         except Exception as error:
-            if isinstance(error, _NotImplementedHook):
-                raise
             why = failure(hook, error)
             self._on_broken(plugin, why, error)
             raise PluginBrokenError(plugin, why) from error
@@ -69,12 +70,10 @@ class HookCalls:
         parameter = self._parameters(hook)[0]
         owners = dict(taken or {})
         answers: list[tuple[str, object]] = []
-        for name in self._active():
-            if not self.implements(name, hook):
-                continue
+        for name, implementation in self._implementations(hook):
             given = argument(name)
             try:
-                answer = self._call(name, hook, {parameter: given})
+                answer = _call(implementation, hook, {parameter: given})
                 _claim(answer, name, owners)
             # This is the edge to code of others: the error is that plugin's, and the others are asked all the same.
             except Exception as error:
@@ -85,35 +84,31 @@ class HookCalls:
 
     def tell(self, hook: str, **arguments: object) -> None:
         """Call a hook that observes, in every active plugin that has it; errors are logged and dropped."""
-        for name in self._active():
-            if self.implements(name, hook):
-                try:
-                    self._call(name, hook, arguments)
-                # This is the edge to code of others: an observer never disturbs what it observes.
-                except Exception:
-                    logger.exception("plugin %r failed in %s", name, hook)
+        for name, implementation in self._implementations(hook):
+            try:
+                _call(implementation, hook, arguments)
+            # This is the edge to code of others: an observer never disturbs what it observes.
+            except Exception:
+                logger.exception("plugin %r failed in %s", name, hook)
 
     def check(self, name: str, agent: object) -> Sequence[str]:
         """The sentences of a plugin's `undercroft_check`; an error in it is a sentence too."""
-        if not self.implements(name, "undercroft_check"):
+        implementation = self._implementation(name, "undercroft_check")
+        if implementation is None:
             return ()
         try:
-            answer = self._call(name, "undercroft_check", {"agent": agent})
+            answer = _call(implementation, "undercroft_check", {"agent": agent})
         # This is the edge to code of others: a check that fails is something to show.
         except Exception as error:
             return (failure("undercroft_check", error),)
-        return tuple(answer) if isinstance(answer, (list, tuple)) else ()
+        return tuple(cast("Sequence[str]", answer))
 
-    def _call(self, plugin: str, hook: str, arguments: Mapping[str, object]) -> object:
-        found = self._implementation(plugin, hook)
-        if found is None:
-            raise _NotImplementedHook(hook, f"plugin {plugin!r} is not active or has no {hook}")
-        # A retired argument is not passed by anyone any more: who still asks for it gets None.
-        positional = [arguments.get(name) for name in found.argnames]
-        keywords = {name: arguments[name] for name in found.kwargnames if name in arguments}
-        answer: object = found.function(*positional, **keywords)
-        check_answer(hook, answer)
-        return answer
+    def _implementations(self, hook: str) -> Iterator[tuple[str, HookImpl]]:
+        self._parameters(hook)
+        for name in self._active():
+            implementation = self._implementation(name, hook)
+            if implementation is not None:
+                yield name, implementation
 
     def _implementation(self, plugin: str, hook: str) -> HookImpl | None:
         self._parameters(hook)
@@ -134,12 +129,17 @@ class HookCalls:
             logger.error("plugin %r is left out: %s", name, why, exc_info=error)
 
 
-class _NotImplementedHook(NotFoundError):
-    """The plugin is not active, or does not implement the hook: the caller's mistake, not the plugin's."""
-
-
 class _Claimed(Exception):
     """A name is someone else's already."""
+
+
+def _call(implementation: HookImpl, hook: str, arguments: Mapping[str, object]) -> object:
+    # A retired argument is not passed by anyone any more: who still asks for it gets None.
+    positional = [arguments.get(name) for name in implementation.argnames]
+    keywords = {name: arguments[name] for name in implementation.kwargnames if name in arguments}
+    answer: object = implementation.function(*positional, **keywords)
+    check_answer(hook, answer)
+    return answer
 
 
 def _claim(answer: object, plugin: str, owners: dict[str, str]) -> None:
