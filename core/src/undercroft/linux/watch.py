@@ -1,4 +1,4 @@
-"""Notice at once that the kernel has changed something that has no descriptor of its own: mounts, swaps, folders.
+"""Notice at once that the kernel has changed something that has no descriptor of its own: mounts, swaps, files.
 
 Each watch is a reader on the running loop for as long as its block lasts; nothing wakes up while nothing changes.
 """
@@ -10,16 +10,18 @@ import contextlib
 import ctypes
 import os
 import select
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import struct
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Self
 
-IN_MODIFY = 0x2
-IN_ATTRIB = 0x4
 IN_CLOSE_WRITE = 0x8
-IN_MOVED_FROM = 0x40
 IN_MOVED_TO = 0x80
 IN_CREATE = 0x100
 IN_DELETE = 0x200
+IN_Q_OVERFLOW = 0x4000
+IN_IGNORED = 0x8000
+EVENT = struct.Struct("iIII")
 
 
 @contextlib.asynccontextmanager
@@ -52,35 +54,66 @@ async def watching_proc(changed: Callable[[], None], path: Path) -> AsyncIterato
             loop.remove_reader(inner.fileno())
 
 
-@contextlib.contextmanager
-def watching_folders(changed: Callable[[], None], folders: Sequence[Path], *, events: int) -> Iterator[None]:
-    """Call `changed` on the loop after what inotify tells of these folders or files; absent ones are left out.
+class Inotify:
+    """Calls `told(path, name)` on the loop for each event of a path that is watched; use it as a context manager.
 
-    `events` is a sum of the IN_ constants. Several events may be one call.
-
-    Raises:
-        OSError: the user has no inotify instances or watches left (`fs.inotify.max_user_instances`, `..._watches`).
+    `path` is as it was given to `watch`, `name` that of the entry in it, empty where the event is the path's own.
     """
-    loop = asyncio.get_running_loop()
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = _checked(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
-    try:
-        for folder in folders:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                _checked(libc.inotify_add_watch(fd, os.fsencode(folder), events), str(folder))
 
-        def on_readable() -> None:
-            with contextlib.suppress(BlockingIOError):
-                os.read(fd, 65536)
-            changed()
+    def __init__(self, told: Callable[[Path, str], None]) -> None:
+        self._told = told
+        self._loop = asyncio.get_running_loop()
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._paths: dict[int, Path] = {}
+        self._fd = _checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
+        self._loop.add_reader(self._fd, self._on_readable)
 
-        loop.add_reader(fd, on_readable)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def watch(self, path: Path, events: int) -> bool:
+        """Watch a path for a sum of the IN_ constants; False if it is absent or may not be read. Twice is no harm.
+
+        Raises:
+            OSError: anything else, like no watches left for this user (`fs.inotify.max_user_watches`).
+        """
         try:
-            yield
-        finally:
-            loop.remove_reader(fd)
-    finally:
-        os.close(fd)
+            number = _checked(self._libc.inotify_add_watch(self._fd, os.fsencode(path), events), str(path))
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return False
+        self._paths[number] = path
+        return True
+
+    def close(self) -> None:
+        """Watch nothing any more; closing twice is no harm."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _on_readable(self) -> None:
+        try:
+            data = os.read(self._fd, 65536)
+        except BlockingIOError:
+            return
+        at = 0
+        while at < len(data):
+            number, mask, _, length = EVENT.unpack_from(data, at)
+            name = os.fsdecode(data[at + EVENT.size : at + EVENT.size + length].rstrip(b"\0"))
+            at += EVENT.size + length
+            self._tell(number, mask, name)
+
+    def _tell(self, number: int, mask: int, name: str) -> None:
+        if mask & IN_Q_OVERFLOW:
+            for path in list(self._paths.values()):
+                self._told(path, "")
+        elif mask & IN_IGNORED:
+            self._paths.pop(number, None)
+        elif number in self._paths:
+            self._told(self._paths[number], name)
 
 
 async def _next_turn(loop: asyncio.AbstractEventLoop) -> None:
