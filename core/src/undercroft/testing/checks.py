@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from undercroft.testing.clock import turn
 from undercroft.worker.lifecycle import watch
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ ALIVE_DELAY = 0.05
 
 KILL_TIMEOUT = 10.0
 """How many seconds a killed worker has to die."""
+
+# A worker that is dead already takes a few turns of the loop to say so, however small the timeout.
+_TURNS = 5
 
 _logger = logging.getLogger("undercroft.testing")
 
@@ -68,6 +72,9 @@ async def check_none_or_kill(w: Worker | None) -> None:
 async def _death(w: Worker, timeout: float) -> BaseException | None:
     result: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
     watch(w, lambda error: None if result.done() else result.set_result(error))
+    for _ in range(_TURNS):
+        if not result.done():
+            await turn()
     async with asyncio.timeout(timeout):
         return await result
 

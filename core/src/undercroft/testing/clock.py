@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import types
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -60,7 +61,7 @@ class FakeClock:
     async def sleep(self, delay: float) -> None:
         """Sleep until the clock has been advanced by `delay`; zero or less yields to the loop once."""
         if delay <= 0:
-            await _turn()
+            await turn()
             return
         self._arrivals += 1
         sleeper = _Sleeper(self, self._now + delay, self._arrivals)
@@ -77,6 +78,8 @@ class FakeClock:
         Sleeps that begin on the way are served by the same rule.
         """
         require_number("seconds", seconds)
+        if math.isinf(seconds):
+            raise NotValidError("seconds must be finite: time that stands still cannot pass for ever", field="seconds")
         await _settle()
         self._advanced += seconds
         target = self._advanced
@@ -87,7 +90,7 @@ class FakeClock:
                 heapq.heappop(self._heap).wake()
                 woken += 1
                 if woken % _CROWD == 0:
-                    await _turn()
+                    await turn()
             await _settle()
         self._now = max(self._now, target)
 
@@ -118,7 +121,7 @@ class FakeClock:
     def _next_deadline(self) -> float:
         while self._heap and self._heap[0].done():
             heapq.heappop(self._heap)
-        return self._heap[0].deadline if self._heap else float("inf")
+        return self._heap[0].deadline if self._heap else math.inf
 
     def _forget(self) -> None:
         self._pending -= 1
@@ -153,10 +156,10 @@ class _Sleeper(asyncio.Future[None]):
 
 async def _settle() -> None:
     for _ in range(_TURNS):
-        await _turn()
+        await turn()
 
 
 @types.coroutine
-def _turn() -> Generator[None, None, None]:
+def turn() -> Generator[None, None, None]:
     """Give up one turn of the loop."""
     yield

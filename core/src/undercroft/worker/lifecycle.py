@@ -114,6 +114,14 @@ def watch(w: Worker, callback: Callable[[BaseException | None], object]) -> None
     task.add_done_callback(_watching.discard)
 
 
+def was_cancelled(error: BaseException | None) -> bool:
+    """Whether this stands for a CancelledError that came out of a foreign worker.
+
+    A supervisor that had itself asked that worker to stop counts it as a clean end.
+    """
+    return isinstance(error, WorkerCancelled) and isinstance(error.__cause__, asyncio.CancelledError)
+
+
 async def _report_death(w: Worker, callback: Callable[[BaseException | None], object]) -> None:
     error: BaseException | None = None
     try:

@@ -21,6 +21,7 @@ from undercroft.worker.validation import require_number
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
+    from contextvars import Context
     from types import TracebackType
 
     from undercroft_hookspecs.worker import Clock
@@ -129,12 +130,13 @@ class Tomb:
         name: str | None = None,
         grace: float | None = None,
         coro: Coroutine[object, object, object] | None = None,
+        context: Context | None = None,
     ) -> asyncio.Task[None]:
         """Call `work` with the stop, in a task of the tomb: like `go`, for what is not yet a coroutine."""
         require_number("grace", grace, optional=True)
         if self._death.is_set():
             raise DeadError(f"{self.name} is dead")
-        task = self._loop.create_task(self._run(work), name=name or self.name)
+        task = self._loop.create_task(self._run(work), name=name or self.name, context=context)
         _running[task] = coro
         self._running += 1
         task.add_done_callback(self._on_done)
@@ -208,7 +210,7 @@ class Tomb:
         if self._death.is_set():
             return
         if reason is not None and self._reason is None:
-            self._reason = _as_reason(reason, self.name)
+            self._reason = as_reason(reason, self.name)
             self._traceback = self._reason.__traceback__
         if not self.stop.is_set():
             self._running += 1  # What the stop sets off may end the last task; death comes after all have been told.
@@ -237,7 +239,7 @@ class Tomb:
                 self._loop.call_soon(callback, self._reason)
 
 
-def _as_reason(error: BaseException, name: str) -> BaseException:
+def as_reason(error: BaseException, name: str) -> BaseException:
     """Never let a CancelledError stand as the reason: it would say that whoever waits was cancelled."""
     if isinstance(error, asyncio.CancelledError):
         cancelled = WorkerCancelled(f"{name} was killed with CancelledError")
