@@ -31,6 +31,14 @@ class SystemClock:
         await asyncio.sleep(max(delay, 0))
 
 
+def boot_seconds(clock: Clock) -> float:
+    """Seconds since the machine's boot, time in suspend included: what processes can compare with one another.
+
+    For a clock that is not the system's, its `monotonic`.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if type(clock) is SystemClock else clock.monotonic()
+
+
 class Alarm(Protocol):
     """A callback that waits for its time."""
 

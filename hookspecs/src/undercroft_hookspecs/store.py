@@ -27,7 +27,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol, TypeAlias, runtime_checkable
 
-from undercroft_hookspecs.errors import UndercroftError
+from undercroft_hookspecs.errors import NotValidError, UndercroftError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,3 +195,50 @@ class StoreFactory(Protocol):
     """
 
     def __call__(self, url: str, *, data_dir: Path, clock: Clock) -> AbstractAsyncContextManager[Store]: ...
+
+
+def check_key(key: str) -> int:
+    """How many bytes a key has.
+
+    Raises:
+        NotValidError: it is not a key.
+    """
+    try:
+        size = len(key.encode("utf-8"))
+    except (UnicodeEncodeError, AttributeError):
+        raise NotValidError(f"{key!r} is not a key: keys are UTF-8", field="key") from None
+    if not 1 <= size <= MAX_KEY_BYTES:
+        raise NotValidError(f"a key has 1 to {MAX_KEY_BYTES} bytes, not {size}: {key[:80]!r}", field="key")
+    if "\0" in key:
+        raise NotValidError(f"a key has no NUL: {key[:80]!r}", field="key")
+    return size
+
+
+def check_transaction(checks: Sequence[Check], writes: Sequence[Put | Delete]) -> None:
+    """Refuse a transaction that not every backend can take.
+
+    Raises:
+        NotValidError: a malformed key, or a key written twice.
+        TooLarge: too many operations, or too many bytes.
+    """
+    size = sum(check_key(check.key) for check in checks)
+    written: set[str] = set()
+    for write in writes:
+        size += check_key(write.key) + (len(write.value) if isinstance(write, Put) else 0)
+        if write.key in written:
+            raise NotValidError(f"{write.key!r} is written twice in one transaction", field="writes")
+        written.add(write.key)
+    if len(checks) + len(writes) > MAX_OPERATIONS:
+        raise TooLarge(f"a transaction has at most {MAX_OPERATIONS} operations, not {len(checks) + len(writes)}")
+    if size > MAX_BYTES:
+        raise TooLarge(f"a transaction has at most {MAX_BYTES} bytes, not {size}")
+
+
+def check_ttl(ttl: float) -> None:
+    """Refuse a lease that does not last for some seconds.
+
+    Raises:
+        NotValidError: it lasts for no time, or for ever.
+    """
+    if not 0 < ttl < float("inf"):
+        raise NotValidError(f"a lease lasts for some seconds, not {ttl}", field="ttl")
