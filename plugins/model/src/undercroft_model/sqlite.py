@@ -46,7 +46,8 @@ PAGE_CHANGES = 1000
 
 _SCHEMA = (
     """CREATE TABLE state (
-        id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, oldest INTEGER NOT NULL, lease INTEGER NOT NULL
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        revision INTEGER NOT NULL, oldest INTEGER NOT NULL, lease INTEGER NOT NULL
     )""",
     "INSERT INTO state VALUES (1, 0, 0, 0)",
     """CREATE TABLE entries (
