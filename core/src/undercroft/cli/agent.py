@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def agent(ctx: click.Context, strict: bool, print_unit: bool) -> None:
     """Run the agent in the foreground, until SIGTERM or Ctrl-C.
 
-    It logs to stderr: for people on a terminal, one JSON object a line otherwise. A second SIGTERM or Ctrl-C stops it by
-    force; SIGHUP has it read its config again. Exits 75 if it wants to be started again.
+    It logs to stderr: for people on a terminal, one JSON object a line otherwise. A second SIGTERM or Ctrl-C stops it
+    by force; SIGHUP has it read its config again. Exits 75 if it wants to be started again.
     """
     session: CommandSession = ctx.obj
     if print_unit:
