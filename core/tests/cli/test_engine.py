@@ -63,7 +63,7 @@ def test_an_explanation_is_its_sentences(undercroft: CommandLine, canned_agent: 
     answer = {"name": "disks", "state": "stopped", "sentences": ["It waits for model.", "model is stopped."]}
     agent = canned_agent(answer)
 
-    assert undercroft("explain", "disks").out == "disks is stopped.\nIt waits for model.\nmodel is stopped.\n"
+    assert undercroft("explain", "disks").out == "It waits for model.\nmodel is stopped.\n"
     assert undercroft("explain", "disks", "--format", "json").document == answer
     assert agent.requests[0] == {"request": "explain", "name": "disks"}
 

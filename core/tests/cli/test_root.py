@@ -165,7 +165,7 @@ def test_the_shell_completes_commands(undercroft: CommandLine) -> None:
     assert undercroft().out == "plain,version\n"
 
 
-@pytest.mark.parametrize("name", sorted(set(CORE_COMMANDS) - {"agent", "demo"}))
+@pytest.mark.parametrize("name", sorted(CORE_COMMANDS))
 def test_the_help_of_every_command_has_an_example(undercroft: CommandLine, name: str) -> None:
     ran = undercroft(name, "--help")
 

@@ -46,15 +46,18 @@ def explain(session: CommandSession, name: str) -> None:
     answer = session.ask({"request": "explain", "name": name})
     sentences = answer.get("sentences")
     lines = sentences if isinstance(sentences, list) else []
-    session.emit(answer, table=lambda: "\n".join([f"{name} is {answer.get('state')}.", *map(str, lines)]))
+    session.emit(answer, table=lambda: "\n".join(map(str, lines)) or f"{name} is {answer.get('state')}.")
 
 
 @click.command(epilog="Example: undercroft transitions --format json")
 @click.pass_obj
 def transitions(session: CommandSession) -> None:
     """Show the last hundred things that happened to the agent's workers, the newest last."""
-    answer = session.ask({"request": "transitions"})
-    session.emit(answer.get("transitions"))
+    from undercroft.cli.output import rows_table
+
+    found = session.ask({"request": "transitions"}).get("transitions")
+    rows = found if isinstance(found, list) else []
+    session.emit(rows, table=lambda: rows_table(rows, ("at", "path", "kind", "error")))
 
 
 @click.command(epilog="Example: undercroft restart disk-manager")
