@@ -127,27 +127,27 @@ class Lister:
         if touched.claims:
             names |= self._newly_claimed()
         names = self._family(names)
-        for name in names:
-            self._read_node(name)
-        # A device made of others has them in use from now on.
-        below = {lower for name in names if (node := self._nodes.get(name)) for lower in node.lower} - names
-        names |= self._family(below)
+        self._read_nodes(names)
+        # A device made of others that is new: from now on it has them in use.
+        below = self._family(self._lower(names)) - names
+        self._read_nodes(below)
+        names |= below
         return names, self._see(names)
 
     def _look_at_everything(self) -> tuple[Iterable[str], list[Seen]]:
         known = set(self._nodes)
         names = known | {name.replace("/", "!") for name in self._names()}
-        for name in names:
-            self._read_node(name)
+        self._read_nodes(names)
         self._claims = self._read_claims()
         return names, self._see(names)
 
-    def _read_node(self, name: str) -> None:
-        node = self._sysfs.node(name)
-        if node is None:
-            self._nodes.pop(name, None)
-        else:
-            self._nodes[name] = node
+    def _read_nodes(self, names: Iterable[str]) -> None:
+        for name in names:
+            node = self._sysfs.node(name)
+            if node is None:
+                self._nodes.pop(name, None)
+            else:
+                self._nodes[name] = node
 
     def _read_claims(self) -> Mapping[str, str]:
         numbers = {(node.major, node.minor): node.name for node in self._nodes.values()}
@@ -160,10 +160,12 @@ class Lister:
 
     def _family(self, names: set[str]) -> set[str]:
         """With the disks and partitions that one cannot use without keeping the other from exclusive use."""
-        below = {lower for name in names if (node := self._nodes.get(name)) for lower in node.lower}
-        names = names | below
+        names = names | self._lower(names)
         disks = {node.disk for name in names if (node := self._nodes.get(name))}
         return names | disks | {node.name for node in self._nodes.values() if node.disk in disks}
+
+    def _lower(self, names: Iterable[str]) -> set[str]:
+        return {lower for name in names if (node := self._nodes.get(name)) for lower in node.lower}
 
     def _see(self, names: Iterable[str]) -> list[Seen]:
         nodes = (node for name in names if (node := self._nodes.get(name)))
