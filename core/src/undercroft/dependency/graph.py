@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING
 from undercroft.dependency.errors import CycleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, KeysView
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class Vertex:
-    """A name in the graph: its inputs, and those that have it among theirs."""
+    """A name in the graph: its inputs, and those that have it among theirs.
+
+    Both are dicts of names without values: ordered, without duplicates, and of no interest to the garbage collector,
+    which would otherwise walk along every edge.
+    """
 
     __slots__ = ("dependents", "inputs", "installed", "name", "order")
 
@@ -29,8 +33,8 @@ class Vertex:
         self.name = name
         self.order = order
         self.installed = False
-        self.inputs: dict[str, Vertex] = {}
-        self.dependents: dict[str, Vertex] = {}
+        self.inputs: dict[str, None] = {}
+        self.dependents: dict[str, None] = {}
 
 
 class Graph:
@@ -51,8 +55,8 @@ class Graph:
         """How many names it remembers, those that are needed and not installed included."""
         return len(self._vertices)
 
-    def add(self, name: str, inputs: Iterable[str]) -> None:
-        """Install a name that is not installed; duplicated inputs count once.
+    def add(self, name: str, inputs: Iterable[str]) -> Mapping[str, None]:
+        """Install a name that is not installed, and give its inputs, in order and each once.
 
         Raises:
             CycleError: nothing is recorded then.
@@ -70,20 +74,18 @@ class Graph:
         except CycleError:
             self.remove(name)
             raise
+        return vertex.inputs
 
     def remove(self, name: str) -> None:
         """Uninstall a name. Who depends on it is remembered."""
         vertex = self._vertices[name]
         vertex.installed = False
-        for provider in vertex.inputs.values():
+        for needed in vertex.inputs:
+            provider = self._vertices[needed]
             del provider.dependents[name]
             self._drop_if_unused(provider)
         vertex.inputs = {}
         self._drop_if_unused(vertex)
-
-    def inputs(self, name: str) -> KeysView[str]:
-        """The inputs of an installed name, in the order of declaration."""
-        return self._vertices[name].inputs.keys()
 
     def dependents(self, name: str) -> tuple[str, ...]:
         """The installed names that need this one, whether it is installed or not."""
@@ -99,8 +101,8 @@ class Graph:
             provider = self._vertices[needed] = Vertex(needed, self._first)
         elif provider.order > vertex.order:
             self._mend(provider, vertex)
-        vertex.inputs[needed] = provider
-        provider.dependents[vertex.name] = vertex
+        vertex.inputs[needed] = None
+        provider.dependents[vertex.name] = None
 
     def _drop_if_unused(self, vertex: Vertex) -> None:
         if not vertex.installed and not vertex.dependents:
@@ -108,45 +110,43 @@ class Graph:
 
     def _mend(self, provider: Vertex, dependent: Vertex) -> None:
         """Reorder what lies between the two, so that the provider, and what it needs, comes first."""
-        above = _above(dependent, provider)
-        below = _below(provider, dependent)
+        above = self._above(dependent, provider)
+        below = self._below(provider, dependent)
         moved = sorted(below, key=_order) + sorted(above, key=_order)
         for vertex, order in zip(moved, sorted(map(_order, moved)), strict=True):
             vertex.order = order
+
+    def _above(self, dependent: Vertex, provider: Vertex) -> list[Vertex]:
+        """Everything that needs `dependent`, itself included, up to the provider's place in the order."""
+        needs: dict[Vertex, Vertex | None] = {dependent: None}
+        stack = [dependent]
+        while stack:
+            vertex = stack.pop()
+            for higher in map(self._vertices.__getitem__, vertex.dependents):
+                if higher is provider:
+                    raise CycleError([dependent.name, provider.name, *_path(vertex, needs)])
+                if higher.order < provider.order and higher not in needs:
+                    needs[higher] = vertex
+                    stack.append(higher)
+        return list(needs)
+
+    def _below(self, provider: Vertex, dependent: Vertex) -> list[Vertex]:
+        """Everything that `provider` needs, itself included, down to the dependent's place in the order."""
+        seen = {provider}
+        stack = [provider]
+        while stack:
+            for lower in map(self._vertices.__getitem__, stack.pop().inputs):
+                if lower.order > dependent.order and lower not in seen:
+                    seen.add(lower)
+                    stack.append(lower)
+        return list(seen)
 
 
 def _order(vertex: Vertex) -> int:
     return vertex.order
 
 
-def _above(dependent: Vertex, provider: Vertex) -> list[Vertex]:
-    """Everything that needs `dependent`, itself included, up to the provider's place in the order."""
-    needs: dict[Vertex, Vertex | None] = {dependent: None}
-    stack = [dependent]
-    while stack:
-        vertex = stack.pop()
-        for higher in vertex.dependents.values():
-            if higher is provider:
-                raise CycleError([dependent.name, provider.name, *_path(vertex, needs)])
-            if higher.order < provider.order and higher not in needs:
-                needs[higher] = vertex
-                stack.append(higher)
-    return list(needs)
-
-
 def _path(vertex: Vertex | None, needs: dict[Vertex, Vertex | None]) -> Iterator[str]:
     while vertex is not None:
         yield vertex.name
         vertex = needs[vertex]
-
-
-def _below(provider: Vertex, dependent: Vertex) -> list[Vertex]:
-    """Everything that `provider` needs, itself included, down to the dependent's place in the order."""
-    seen = {provider}
-    stack = [provider]
-    while stack:
-        for lower in stack.pop().inputs.values():
-            if lower.order > dependent.order and lower not in seen:
-                seen.add(lower)
-                stack.append(lower)
-    return list(seen)

@@ -26,12 +26,12 @@ KEPT = 100
 class Journal:
     """Writes down each transition once, and passes it on to those who listen."""
 
-    __slots__ = ("_clock", "_config", "_engine", "_entries", "_logger")
+    __slots__ = ("_config", "_engine", "_entries", "_logger", "_now")
 
     def __init__(self, engine: str, config: EngineConfig, clock: Clock) -> None:
         self._engine = engine
         self._config = config
-        self._clock = clock
+        self._now = clock.now
         self._logger = config.logger or logging.getLogger("undercroft.engine")
         # Kept as tuples: an Event costs five times as much, and most are never asked for.
         self._entries: deque[Entry] = deque(maxlen=KEPT)
@@ -46,7 +46,7 @@ class Journal:
         level: int = logging.DEBUG,
     ) -> datetime:
         """Write down a transition, and say when it was."""
-        at = self._clock.now()
+        at = self._now()
         self._entries.append((kind, node.path, at, error, delay))
         if self._logger.isEnabledFor(level):
             self._log(level, kind, node.path, error, delay)

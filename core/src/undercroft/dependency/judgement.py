@@ -41,7 +41,7 @@ class Judge:
 
     def meaning(self, error: BaseException, manifold_filter: FilterFunc | None) -> tuple[Meaning, BaseException | None]:
         """Say what an error means, and what the filter has made of it."""
-        judged = filtered(error, manifold_filter)
+        judged = error if manifold_filter is None else filtered(error, manifold_filter)
         if judged is None:
             return Meaning.CLEAN, None
         if not isinstance(judged, Exception):
@@ -74,8 +74,8 @@ def filtered(error: BaseException, through: FilterFunc | None) -> BaseException 
 
 
 def _signal(error: Exception) -> Meaning:
-    if caused_by(error, EngineSignal) is None:
-        return Meaning.FAILURE
+    if error.__cause__ is None and not isinstance(error, (EngineSignal, BaseExceptionGroup)):
+        return Meaning.FAILURE  # Nearly all of them: three walks along the chain of causes are spared.
     if caused_by(error, Uninstall) is not None:
         return Meaning.UNINSTALL
     if caused_by(error, Missing) is not None:

@@ -37,7 +37,7 @@ from undercroft.dependency.reactions import Reactions
 from undercroft.worker.backoff import Backoff
 from undercroft.worker.lifecycle import was_cancelled, watch
 from undercroft.worker.reporting import observe
-from undercroft.worker.start import Start, worker_context
+from undercroft.worker.start import Start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,9 +77,8 @@ class Machine:
 
     def add(self, name: str, manifold: Manifold, inputs: Iterable[str]) -> Node:
         """Record a manifold whose name is free. Raises CycleError, with nothing recorded."""
-        self.graph.add(name, inputs)
-        path = f"{self._tomb.name}/{name}"
-        node = self.nodes[name] = Node(name, path, manifold, self.graph.inputs(name), worker_context(path))
+        needed = self.graph.add(name, inputs)
+        node = self.nodes[name] = Node(self, name, f"{self._tomb.name}/{name}", manifold, needed)
         return node
 
     def drop(self, name: str) -> None:
@@ -124,8 +123,7 @@ class Machine:
         self.journal.note("starting", node)
         self._active += 1
         view = node.view = StartContext(node, self.nodes, self.clock)
-        call, done = partial(node.manifold.start, view), partial(self.react, self._on_start_done, node)
-        node.start = view.start = Start(call, done, context=node.context, name=node.path)
+        node.start = view.start = Start(partial(node.call, view), node.start_done, context=node.context, name=node.path)
         if self._config.start_timeout is not None:
             node.watchdog = alarm(
                 self.clock, self._config.start_timeout, partial(self.react, self._on_start_timeout, node)
@@ -137,7 +135,7 @@ class Machine:
             self.journal.note("stopping", node)
             self._abort(node, node.start)
 
-    def _on_start_done(self, node: Node, start: Start) -> None:
+    def on_start_done(self, node: Node, start: Start) -> None:
         self._disarm(node)
         node.start = node.view = None
         if start.worker is None:
@@ -161,7 +159,7 @@ class Machine:
         node.started = self.journal.started(node)
         self._on_change(node, None)
 
-    def _on_worker_ended(self, node: Node, error: BaseException | None) -> None:
+    def on_worker_ended(self, node: Node, error: BaseException | None) -> None:
         if (node.asked or node.timed_out) and was_cancelled(error):
             error = None
         up, ended = node.worker, node.worker or node.doomed
@@ -182,7 +180,7 @@ class Machine:
         meaning, node.error = self._judge(node, error)
         node.last_error = None if asked else node.error
         if up is not None and self._config.strict_bounce and not self._dying:
-            hold_back(node, self._dependents(node))
+            hold_back(node, map(self.nodes.__getitem__, self.graph.dependents(node.name)))
         for held in release(node):
             self.react(self._on_free, held)
         self._follow(node, meaning, asked, 0.0 if up is None else self.clock.monotonic() - node.up_since)
@@ -215,13 +213,13 @@ class Machine:
         elif asked:
             node.failures = 0
             self.request_start(node, self._plain_delay())
-        elif meaning in {Meaning.CLEAN, Meaning.MISSING}:
+        elif meaning is Meaning.CLEAN or meaning is Meaning.MISSING:
             node.failures = 0
         else:
             node.failures = 1 if uptime and uptime >= self._config.backoff_reset_time else node.failures + 1
             is_bounce = meaning is Meaning.BOUNCE
             backoff = self._after_bounce if is_bounce else self._after_failure
-            delay = backoff.next(node.failures, self._rng)
+            delay = backoff.next(node.failures, self._rng) if backoff.delay else 0.0
             level = logging.INFO if is_bounce else logging.WARNING
             self.journal.note("restarting", node, node.error, delay, level=level)
             self.request_start(node, delay)
@@ -238,14 +236,12 @@ class Machine:
 
         Starts that are running go on seeing what was there before.
         """
-        for dependent in self._dependents(node):
+        for name in self.graph.dependents(node.name):
+            dependent = self.nodes[name]
             if dependent.view is not None and dependent.view.start.begun:
                 dependent.view.note(node.name, before)
             if not self._dying:
                 self._bounce(dependent)
-
-    def _dependents(self, node: Node) -> Iterable[Node]:
-        return (self.nodes[name] for name in self.graph.dependents(node.name))
 
     def _bounce(self, node: Node) -> None:
         if node.asked:
@@ -287,7 +283,7 @@ class Machine:
 
     def _kill(self, node: Node, worker: Worker) -> None:
         if worker is self._engine:
-            self.react(self._on_worker_ended, node, None)
+            self.react(self.on_worker_ended, node, None)
             return
         observe(worker.kill)
         if self._config.kill_timeout is not None:
@@ -295,7 +291,7 @@ class Machine:
 
     def _watch(self, node: Node, worker: Worker) -> None:
         if worker is not self._engine:
-            watch(worker, partial(self.react, self._on_worker_ended, node))
+            watch(worker, node.worker_ended)
 
     def _abort(self, node: Node, start: Start) -> None:
         assert node.view is not None

@@ -1,12 +1,14 @@
-"""The engine's record of one manifold: a plain record, which the state machine alone writes."""
+"""The engine's record of one manifold, which the state machine alone writes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from undercroft.worker.start import current_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-    from contextvars import Context
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from undercroft.clock import Alarm
@@ -17,21 +19,41 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.worker import Worker
 
 
+class Owner(Protocol):
+    """The state machine, as a node knows it."""
+
+    @property
+    def react(self) -> Callable[..., None]:
+        """Run a reaction now, or queue it."""
+        ...
+
+    def on_start_done(self, node: Node, start: Start) -> None:
+        """A start has ended."""
+
+    def on_worker_ended(self, node: Node, error: BaseException | None) -> None:
+        """A worker is dead."""
+
+
 class Node:
-    """One installed manifold."""
+    """One installed manifold.
+
+    Its methods are callbacks: a bound method costs the garbage collector a third of what a partial does, and there is
+    one for each worker that is up.
+    """
 
     __slots__ = (
         "asked", "context", "delay", "doomed", "due", "error", "failures", "gone", "holds", "hung", "inputs",
-        "last_error", "manifold", "name", "obstacles", "path", "start", "start_count", "started", "state", "timed_out",
-        "timer", "up_since", "view", "watchdog", "worker",
+        "last_error", "manifold", "name", "obstacles", "owner", "path", "start", "start_count", "started", "state",
+        "timed_out", "timer", "up_since", "view", "watchdog", "worker",
     )  # fmt: skip
 
-    def __init__(self, name: str, path: str, manifold: Manifold, inputs: Collection[str], context: Context) -> None:
+    def __init__(self, owner: Owner, name: str, path: str, manifold: Manifold, inputs: Mapping[str, None]) -> None:
+        self.owner = owner
         self.name = name
         self.path = path
         self.manifold = manifold
         self.inputs = inputs
-        self.context = context
+        self.context = copy_context()
         """What the start function runs in a copy of."""
 
         self.state: Literal["stopped", "starting", "started", "stopping"] = "stopped"
@@ -70,12 +92,20 @@ class Node:
         self.holds: list[Node] | None = None
         """Those that this is an obstacle to, under strict bounce."""
 
-    @property
-    def is_active(self) -> bool:
-        """Whether it has a worker, or a start that is running: what a dying engine waits for."""
-        return self.worker is not None or self.doomed is not None or self.start is not None
+    def call(self, view: StartContext) -> Worker | Awaitable[Worker]:
+        """Call the start function; in the task of the start, which runs in a context of its own."""
+        current_worker.set(self.path)
+        return self.manifold.start(view)
+
+    def start_done(self, start: Start) -> None:
+        """React to the end of a start."""
+        self.owner.react(self.owner.on_start_done, self, start)
+
+    def worker_ended(self, error: BaseException | None) -> None:
+        """React to the death of a worker."""
+        self.owner.react(self.owner.on_worker_ended, self, error)
 
     @property
     def is_begun(self) -> bool:
-        """As `is_active`, but without a start whose function has not been called yet."""
+        """Whether it has a worker, or a start whose function has been called: what takes time to end."""
         return self.worker is not None or self.doomed is not None or (self.start is not None and self.start.begun)

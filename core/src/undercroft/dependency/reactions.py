@@ -16,7 +16,7 @@ class Reactions:
     `on_error` is told what a reaction raises; `on_idle` is called whenever the queue has run empty.
     """
 
-    __slots__ = ("_context", "_on_error", "_on_idle", "_queue", "_running")
+    __slots__ = ("_on_error", "_on_idle", "_queue", "_running", "_within")
 
     def __init__(self, on_error: Callable[[BaseException], object], on_idle: Callable[[], object]) -> None:
         self._on_error = on_error
@@ -24,24 +24,29 @@ class Reactions:
         self._queue: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
         self._running = False
         # Workers die in contexts of their own, and none of those may leak into what is set off by it.
-        self._context = copy_context()
+        self._within = copy_context().run
 
     def run(self, reaction: Callable[..., object], *arguments: object) -> None:
         """Run a reaction, and all that it sets off; or queue it, if one is running."""
-        self._queue.append((reaction, arguments))
-        if not self._running:
-            self._context.run(self._drain)
-
-    def _drain(self) -> None:
+        if self._running:
+            self._queue.append((reaction, arguments))
+            return
         self._running = True
-        queue = self._queue
         try:
-            while queue:
-                reaction, arguments = queue.popleft()
-                try:
-                    reaction(*arguments)
-                except BaseException as error:
-                    self._on_error(error)
+            try:
+                self._within(reaction, *arguments)
+            except BaseException as error:
+                self._within(self._on_error, error)
+            if self._queue:
+                self._within(self._drain)
             self._on_idle()
         finally:
             self._running = False
+
+    def _drain(self) -> None:
+        while self._queue:
+            reaction, arguments = self._queue.popleft()
+            try:
+                reaction(*arguments)
+            except BaseException as error:
+                self._on_error(error)
