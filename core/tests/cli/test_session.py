@@ -43,6 +43,18 @@ COMMANDS = """
         click.echo(session.run(main()))
 
     @click.command()
+    @click.pass_obj
+    def private(session):
+        from undercroft_hookspecs import Put, Store
+
+        async def main():
+            async with session.open("store", Store) as store:
+                await store.transact([], [Put("/here", b"and now")])
+                return (await store.get("/here")).value.decode()
+
+        click.echo(session.run(main()))
+
+    @click.command()
     @click.argument("what")
     def fail(what):
         import errno
@@ -80,7 +92,7 @@ PLUGIN = """
         return Settings
 """
 
-NAMES = ("show", "group", "juju", "section", "loop", "fail")
+NAMES = ("show", "group", "juju", "section", "loop", "private", "fail")
 
 
 @pytest.fixture
@@ -92,9 +104,6 @@ def acme(undercroft: CommandLine, distributions: Distributions) -> CommandLine:
         plugins={"acme": "throwaway_plugin", "other": "throwaway_nothing"},
         commands={name: f"throwaway_commands:{name}" for name in NAMES},
     )
-    # As an outsider's distribution would have it: one package.
-    for name in ("throwaway_commands", "throwaway_plugin"):
-        assert (distributions.folder / f"{name}.py").exists()
     undercroft.path = [distributions.folder]
     return undercroft
 
@@ -165,6 +174,12 @@ def test_a_command_without_a_plugin_has_no_section(acme: CommandLine) -> None:
 
 def test_coroutines_run_on_uvloop(acme: CommandLine) -> None:
     assert acme("loop").out == "uvloop\n"
+
+
+def test_the_store_opens_without_an_agent(acme: CommandLine) -> None:
+    ran = acme("private")
+
+    assert (ran.code, ran.out, ran.err) == (0, "and now\n", "")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def _store_entry_point(registry: Registry) -> EntryPoint:
             file=registry.config.file,
             key="store",
             expected=f"a URL of one of these kinds: {known}",
-            found=f"nothing that is installed opens {scheme}: URLs",
+            found=f"is {registry.config.store!r}, which nothing that is installed opens",
             remedy=f"install the plugin that does (undercroft-{scheme}?), or change it",
         )
     return points[scheme]
