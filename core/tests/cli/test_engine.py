@@ -168,7 +168,7 @@ def test_the_shell_completes_nothing_without_an_agent(undercroft: CommandLine) -
 
 
 def test_the_version_is_ours_for_people(undercroft: CommandLine) -> None:
-    assert undercroft("version").out == "undercroft 1.0.0\n"
+    assert undercroft("version").out == undercroft("--version").out == "undercroft 1.0.0\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--all"]])
