@@ -139,6 +139,18 @@ def test_a_reader_that_leaves_early_is_no_failure(undercroft: CommandLine) -> No
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_without_an_output_there_is_nothing_to_say(undercroft: CommandLine) -> None:
+    done = subprocess.run(
+        check=False,
+        args=["sh", "-c", 'exec "$@" >&-', "sh", *undercroft.argv, "version"],
+        env=undercroft.environment,
+        cwd=undercroft.folder,
+        stderr=subprocess.PIPE,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_full_disk_is_a_failure_with_a_message(undercroft: CommandLine) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

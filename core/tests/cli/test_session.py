@@ -77,7 +77,7 @@ COMMANDS = """
             case "exit": click.get_current_context().exit(4)
             case "sys": raise SystemExit(75)
             case "return": return 9
-            case "pipe": raise BrokenPipeError
+            case "pipe": raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 """
 
 PLUGIN = """
@@ -201,7 +201,7 @@ def test_the_store_opens_without_an_agent(acme: CommandLine) -> None:
         ("exit", 4, ""),
         ("sys", 75, ""),
         ("return", 0, ""),
-        ("pipe", 0, ""),
+        ("pipe", 1, "Error: Broken pipe\n"),
     ],
 )
 def test_however_a_command_ends_it_ends_with_a_message_and_a_code(

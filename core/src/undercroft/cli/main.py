@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     session = CommandSession(os.environ)
     try:
         code = _run(list(arguments), session)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # It is None where the caller has closed it.
+            sys.stdout.flush()
         return code
-    except BrokenPipeError:
-        return _reader_left()
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
@@ -38,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     # The edge to people: whatever a command raises ends as one message, and as its traceback only if asked for.
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _has_no_reader():
+            return _reader_left()
         if session.debug:
             _show_traceback(error)
         complain(message(error))
@@ -57,6 +59,15 @@ def _run(arguments: list[str], session: CommandSession) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     return ExitCode.DONE
+
+
+def _has_no_reader() -> bool:
+    """Whether it is our output that is broken, and not a pipe or socket of the command's own."""
+    if sys.stdout is None:
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _reader_left() -> ExitCode:
