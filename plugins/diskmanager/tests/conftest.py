@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,6 +152,7 @@ class Loops:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._devices: list[str] = []
+        self._targets: list[Path] = []
 
     def attach(self, mib: int = 16, *options: str) -> str:
         """A new file's loop device, by path."""
@@ -161,7 +164,9 @@ class Loops:
         return device
 
     def detach(self, device: str) -> None:
-        """Let go of one."""
+        """Let go of one, with its partitions: they would outlive it."""
+        for part in Path("/sys/class/block", device.removeprefix("/dev/")).glob("loop*/partition"):
+            system("delpart", device, part.read_text().strip(), check=False)
         system("losetup", "--detach", device)
         self._devices.remove(device)
 
@@ -169,16 +174,17 @@ class Loops:
         """Mount it on a new folder."""
         target = self._folder / f"mount {len(list(self._folder.iterdir()))}"
         target.mkdir()
+        self._targets.append(target)
         system("mount", device, str(target))
         return target
 
     def close(self) -> None:
         """Undo everything."""
-        for device in self._devices:
+        for target in self._targets:
+            system("umount", str(target), check=False)
+        for device in list(self._devices):
             system("swapoff", device, check=False)
-            for target in system("findmnt", "--noheadings", "--output", "TARGET", device, check=False).splitlines():
-                system("umount", target.replace("\\x20", " "), check=False)
-            system("losetup", "--detach", device, check=False)
+            self.detach(device)
 
 
 @pytest.fixture
@@ -211,7 +217,9 @@ class Udevd:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._child = subprocess.Popen([UDEVD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._child = subprocess.Popen(
+            [UDEVD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         system("udevadm", "control", "--ping", "--timeout=20", check=False)
 
     def settle(self) -> None:
@@ -222,7 +230,7 @@ class Udevd:
     def kill(self) -> None:
         """Kill it, so that its socket's file stays behind."""
         if self._child is not None:
-            self._child.kill()
+            os.killpg(self._child.pid, signal.SIGKILL)  # Its own children too: they write to its folder.
             self._child.wait()
             self._child = None
 
@@ -239,7 +247,8 @@ def stopped_udevd() -> Iterator[Udevd]:
     yield udevd
     udevd.kill()
     for path in left:
-        shutil.rmtree(path, ignore_errors=True)
+        while path.exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture

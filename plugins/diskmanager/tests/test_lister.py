@@ -126,6 +126,13 @@ async def test_a_partition_is_of_its_disks_medium(machine: Machine) -> None:
     assert (await machine.list())["loop0p1"].filesystem_type == "ext4"
 
 
+async def test_a_partition_that_has_outlived_its_loop_device_is_left_out(machine: Machine) -> None:
+    machine.add("loop0", "7:0", mib=0, udev="")
+    machine.add("loop0p1", "259:0", parent="/devices/pci0/block/loop0", devtype="partition", udev="")
+
+    assert await machine.list() == {}
+
+
 async def test_without_udevd_its_old_word_on_filesystems_does_not_count_and_that_on_hardware_does(
     machine: Machine,
 ) -> None:

@@ -168,10 +168,15 @@ class Lister:
         return {lower for name in names if (node := self._nodes.get(name)) for lower in node.lower}
 
     def _see(self, names: Iterable[str]) -> list[Seen]:
-        nodes = (node for name in names if (node := self._nodes.get(name)))
+        nodes = (node for name in names if (node := self._nodes.get(name)) and not self._is_left_over(node))
         listed = ((node, kind) for node in nodes if (kind := record.kind_of(node)) is not None)
         claimed = {node.disk for name in self._claims if (node := self._nodes.get(name))}
         return [seen for node, kind in listed if (seen := self._see_one(node, kind, claimed)) is not None]
+
+    def _is_left_over(self, node: Node) -> bool:
+        """Whether it is a partition of a disk that there is nothing behind any more: a loop device keeps its own."""
+        disk = self._nodes.get(node.disk)
+        return disk is not None and disk is not node and not disk.size_bytes
 
     def _see_one(self, node: Node, kind: str, claimed_disks: set[str]) -> Seen | None:
         """None if there is no node for it: a container sees the host's devices in /sys, and has not got them."""

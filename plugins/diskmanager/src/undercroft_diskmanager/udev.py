@@ -97,7 +97,8 @@ class Monitor:
             self._recover(error)
 
     def _recover(self, error: OSError) -> None:
-        logger.warning("lost events of block devices (%s): everything is read again", error)
+        # As text: the error's traceback would keep the old monitor, and its socket, alive with the log record.
+        logger.warning("lost events of block devices (%s): everything is read again", str(error))
         self._overflowed()
         try:
             self.listen(self._source)
