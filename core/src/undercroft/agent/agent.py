@@ -70,7 +70,8 @@ class HostAgent(TombWorker):
         """
         self._budget_seconds = budget_seconds
         self._clock: Clock = clock or SystemClock()
-        self._ending, self._forced, self._reload_wanted = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._filled, self._ending, self._forced = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._reload_wanted = asyncio.Event()
         self._site = _site(setup, self._clock, process or SystemProcess(clock=self._clock), new_rng)
         self._reloader = Reloader(self._site)
         self.control = AgentControl(AgentDesk(self._site, reload=self._reload))
@@ -97,9 +98,9 @@ class HostAgent(TombWorker):
         self._reload_wanted.set()
 
     async def settled(self) -> None:
-        """Return when every worker is up, waits for an input, has failed or is done; bounded by READY_SECONDS."""
+        """Return when every worker is up, waits for an input, has failed or is done; after READY_SECONDS anyway."""
         with suppress(TimeoutError):
-            await within(self._clock, READY_SECONDS, settled(self.report, self.events))
+            await within(self._clock, READY_SECONDS, self._settled())
 
     @property
     def events(self) -> Events:
@@ -119,6 +120,7 @@ class HostAgent(TombWorker):
             with self._observed():
                 async with serve(self.control, self._site.setup.data_dir):
                     await top.fill()
+                    self._filled.set()
                     await self._ending.wait()
                     await self._run_down(ended)
         except BaseException:
@@ -146,6 +148,10 @@ class HostAgent(TombWorker):
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
+
+    async def _settled(self) -> None:
+        await self._filled.wait()
+        await settled(self.report, self.events)
 
     async def _heed_stop(self) -> None:
         await self._tomb.stop.wait()
