@@ -3,35 +3,40 @@
 A name that is needed but not installed is a vertex without inputs; it stays for as long as somebody needs it. So a new
 manifold under an old name finds its dependents.
 
-The vertices carry an order in which every input comes before what needs it. An edge that agrees with the order costs
-nothing to check; one that does not is searched for a cycle, and the order mended, among the vertices that lie between
-its ends alone (after Pearce and Kelly, "A dynamic topological sort algorithm for directed acyclic graphs"). New
-vertices go to an end of the order where they disagree with nothing, so manifolds that are installed inputs first, or
-inputs last, never cause a search.
+The vertices stand in an order in which every input comes before what needs it. An edge that agrees with the order costs
+nothing to check. One that does not may close a cycle: that is searched for from both its ends at once, an edge from one
+and an edge from the other, among the vertices that the order has between them. As soon as one search has seen all there
+is, what it has seen is moved past the other end (after Bender, Fineman, Gilbert and Tarjan, "A new approach to
+incremental cycle detection"). So the cost is that of the smaller side of the affected region. New vertices go to an end
+of the order where they disagree with nothing: manifolds installed inputs first, or inputs last, cause no search at all.
 """
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from undercroft.dependency.errors import CycleError
+from undercroft.dependency.order import Order, Ranked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+_rank = attrgetter("rank")
 
 
-class Vertex:
+class Vertex(Ranked):
     """A name in the graph: its inputs, and those that have it among theirs.
 
     Both are dicts of names without values: ordered, without duplicates, and of no interest to the garbage collector,
     which would otherwise walk along every edge.
     """
 
-    __slots__ = ("dependents", "inputs", "installed", "name", "order")
+    __slots__ = ("dependents", "inputs", "installed", "name")
 
-    def __init__(self, name: str, order: int) -> None:
+    def __init__(self, name: str) -> None:
+        super().__init__()
         self.name = name
-        self.order = order
         self.installed = False
         self.inputs: dict[str, None] = {}
         self.dependents: dict[str, None] = {}
@@ -40,12 +45,11 @@ class Vertex:
 class Graph:
     """Names and their inputs, free of cycles."""
 
-    __slots__ = ("_first", "_last", "_vertices")
+    __slots__ = ("_order", "_vertices")
 
     def __init__(self) -> None:
         self._vertices: dict[str, Vertex] = {}
-        self._first = 0
-        self._last = 0
+        self._order = Order()
 
     def __contains__(self, name: str) -> bool:
         vertex = self._vertices.get(name)
@@ -63,8 +67,8 @@ class Graph:
         """
         vertex = self._vertices.get(name)
         if vertex is None:
-            self._last += 1
-            vertex = self._vertices[name] = Vertex(name, self._last)
+            vertex = self._vertices[name] = Vertex(name)
+            self._order.append(vertex)
         assert not vertex.installed
         vertex.installed = True
         try:
@@ -97,9 +101,9 @@ class Graph:
             raise CycleError([needed, needed])
         provider = self._vertices.get(needed)
         if provider is None:
-            self._first -= 1
-            provider = self._vertices[needed] = Vertex(needed, self._first)
-        elif provider.order > vertex.order:
+            provider = self._vertices[needed] = Vertex(needed)
+            self._order.prepend(provider)
+        elif provider.rank > vertex.rank:
             self._mend(provider, vertex)
         vertex.inputs[needed] = None
         provider.dependents[vertex.name] = None
@@ -107,46 +111,59 @@ class Graph:
     def _drop_if_unused(self, vertex: Vertex) -> None:
         if not vertex.installed and not vertex.dependents:
             del self._vertices[vertex.name]
+            self._order.remove(vertex)
 
     def _mend(self, provider: Vertex, dependent: Vertex) -> None:
-        """Reorder what lies between the two, so that the provider, and what it needs, comes first."""
-        above = self._above(dependent, provider)
-        below = self._below(provider, dependent)
-        moved = sorted(below, key=_order) + sorted(above, key=_order)
-        for vertex, order in zip(moved, sorted(map(_order, moved)), strict=True):
-            vertex.order = order
+        """Find a cycle, or the smaller side of what must be reordered for the provider to come first, and do that."""
+        above: dict[Vertex, Vertex | None] = {dependent: None}
+        below: dict[Vertex, Vertex | None] = {provider: None}
+        upwards = self._walk(above, _dependents, provider, lambda vertex: vertex.rank < provider.rank)
+        downwards = self._walk(below, _inputs, dependent, lambda vertex: vertex.rank > dependent.rank)
+        smaller = above
+        while next(upwards, False):
+            if not next(downwards, False):
+                smaller = below
+                break
+        if provider in above:
+            raise CycleError([dependent.name, *_trace(provider, above)])
+        if dependent in below:
+            raise CycleError([dependent.name, *reversed(list(_trace(dependent, below)))])
+        self._move(sorted(smaller, key=_rank), provider if smaller is above else dependent.before)
 
-    def _above(self, dependent: Vertex, provider: Vertex) -> list[Vertex]:
-        """Everything that needs `dependent`, itself included, up to the provider's place in the order."""
-        needs: dict[Vertex, Vertex | None] = {dependent: None}
-        stack = [dependent]
-        while stack:
-            vertex = stack.pop()
-            for higher in map(self._vertices.__getitem__, vertex.dependents):
-                if higher is provider:
-                    raise CycleError([dependent.name, provider.name, *_path(vertex, needs)])
-                if higher.order < provider.order and higher not in needs:
-                    needs[higher] = vertex
-                    stack.append(higher)
-        return list(needs)
+    def _walk(
+        self,
+        reached: dict[Vertex, Vertex | None],
+        edges: Callable[[Vertex], Iterable[str]],
+        goal: Vertex,
+        is_between: Callable[[Vertex], bool],
+    ) -> Iterator[bool]:
+        """Go on from what is reached, an edge at a time, until the goal is or everything that lies between."""
+        for vertex in (queue := list(reached)):
+            for name in edges(vertex):
+                yield True
+                other = self._vertices[name]
+                if other not in reached and (other is goal or is_between(other)):
+                    reached[other] = vertex
+                    queue.append(other)
+                    if other is goal:
+                        return
 
-    def _below(self, provider: Vertex, dependent: Vertex) -> list[Vertex]:
-        """Everything that `provider` needs, itself included, down to the dependent's place in the order."""
-        seen = {provider}
-        stack = [provider]
-        while stack:
-            for lower in map(self._vertices.__getitem__, stack.pop().inputs):
-                if lower.order > dependent.order and lower not in seen:
-                    seen.add(lower)
-                    stack.append(lower)
-        return list(seen)
-
-
-def _order(vertex: Vertex) -> int:
-    return vertex.order
+    def _move(self, vertices: list[Vertex], anchor: Ranked) -> None:
+        for vertex in vertices:
+            self._order.remove(vertex)
+            self._order.insert(vertex, anchor)
+            anchor = vertex
 
 
-def _path(vertex: Vertex | None, needs: dict[Vertex, Vertex | None]) -> Iterator[str]:
+def _dependents(vertex: Vertex) -> Iterable[str]:
+    return vertex.dependents
+
+
+def _inputs(vertex: Vertex) -> Iterable[str]:
+    return vertex.inputs
+
+
+def _trace(vertex: Vertex | None, reached: dict[Vertex, Vertex | None]) -> Iterator[str]:
     while vertex is not None:
         yield vertex.name
-        vertex = needs[vertex]
+        vertex = reached[vertex]
