@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import uvloop
 from tests.benchmarks.measure import Scale, Table, milliseconds
-from tests.benchmarks.storm import silent
-from tests.benchmarks.supervision import raw_tasks
+from tests.benchmarks.peers import raw_tasks, silent
 
 from undercroft import SimpleWorker, Stop
 from undercroft.dependency import Engine, EngineConfig, Manifold

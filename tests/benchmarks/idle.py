@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import uvloop
 from tests.benchmarks.measure import Scale, Table, percent, stopwatch
-from tests.benchmarks.supervision import Tally
+from tests.benchmarks.peers import Tally
 
 from undercroft import PeriodicWorker, Runner, SimpleWorker, Stop
 

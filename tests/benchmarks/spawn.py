@@ -54,7 +54,7 @@ def spawn(scale: Scale, table: Table) -> None:
         name = f"spawn {TRUE}, heap of {heap // 1024**2:,} MiB"
         ours, popen = uvloop.run(_medians(rounds, _ours, _popen))
         (by_asyncio,) = asyncio.run(_medians(rounds, _loop))
-        # Last, and not in turns: it forks, and whoever comes next pays for the pages that the fork has made copy-on-write.
+        # Last, not in turns: it forks, and whoever comes next pays for the pages that are copy-on-write then.
         (by_uvloop,) = uvloop.run(_medians(rounds, _loop))
         table.at_most(name, ours, popen, None, show=milliseconds, of="blocking Popen")
         table.at_most(name, ours, by_uvloop, None, show=milliseconds, of="uvloop's own")

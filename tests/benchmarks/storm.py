@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import statistics
 from collections.abc import Awaitable, Callable
 
 import uvloop
 from tests.benchmarks.measure import Scale, Table, in_turns, megabytes, memory, per_second, stopwatch
+from tests.benchmarks.peers import silent
 
 from undercroft import Runner, SimpleWorker, Stop
 from undercroft.dependency import Engine, EngineConfig, Manifold
 from undercroft_hookspecs import Context
-
-
-def silent() -> logging.Logger:
-    """A logger that takes nothing: what a terminal costs is not measured."""
-    logger = logging.getLogger("undercroft.benchmark")
-    logger.setLevel(logging.CRITICAL + 1)
-    return logger
 
 
 class Tries:
