@@ -51,6 +51,8 @@ class Catacomb:
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._cell = _Cell(self, clock)
+        self.name = self._cell.name
+        self.stop: Stop = self._cell.stop
         self._used = False
         self._errors: list[BaseException] = []
         self._children: dict[object, Worker] = {}
@@ -66,16 +68,6 @@ class Catacomb:
         passes on unchanged with a note of any other reason. A cancelled body is a clean end for the catacomb.
         """
         return _opened(name, init, clock)
-
-    @property
-    def name(self) -> str:
-        """The name that its plan gave it."""
-        return self._cell.name
-
-    @property
-    def stop(self) -> Stop:
-        """Set when dying begins."""
-        return self._cell.stop
 
     @property
     def state(self) -> Literal["alive", "dying", "dead"]:
@@ -154,7 +146,7 @@ class Catacomb:
         if self.stop:
             raise DeadError(f"catacomb {name!r} was killed before it was invoked")
         self._used = True
-        self._cell.name = name
+        self.name = self._cell.name = name
 
     def _adopt(self, w: Worker) -> None:
         child = object()

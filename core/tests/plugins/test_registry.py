@@ -173,6 +173,17 @@ def test_a_disabled_plugin_is_not_imported(distributions: Distributions, registr
     assert "UNDERCROFT_DISABLED" in plugin.why
 
 
+def test_a_name_to_disable_that_is_nearly_installed_is_noted(distributions: Distributions, registry: Load) -> None:
+    distributions.plugin("disks", "")
+
+    loaded = registry(Config(disabled=("diskss", "zzz"), only=("disks", "diks")))
+
+    assert loaded.notes == (
+        "no plugin 'diks' is installed that could be disabled or chosen (did you mean \"disks\"?)",
+        "no plugin 'diskss' is installed that could be disabled or chosen (did you mean \"disks\"?)",
+    )
+
+
 def test_the_second_distribution_with_a_name_is_shadowed_and_not_imported(
     distributions: Distributions, registry: Load
 ) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from undercroft_hookspecs import NotValidError, UndercroftError
-
 from undercroft.agent.plain import fields, text
+from undercroft_hookspecs import NotValidError, UndercroftError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

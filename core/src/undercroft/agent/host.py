@@ -16,7 +16,7 @@ from uuid import uuid4
 from undercroft_hookspecs import HostId, NotValidError, UndercroftError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 HOST_ID = "host-id"
@@ -65,6 +65,21 @@ def prepare(data_dir: Path) -> None:
         raise DataFolderError(
             data_dir, f"user {os.geteuid()} cannot read and write it; change its owner, or use --data"
         )
+
+
+def make_folders(folders: Iterable[Path]) -> None:
+    """Make folders, and all that lead to them, closed to others; what is there already stays as it is.
+
+    Raises:
+        DataFolderError: one cannot be made.
+    """
+    for folder in folders:
+        try:
+            for each in (*reversed(folder.parents), folder):
+                if not each.exists():
+                    each.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise _unusable(folder, error) from error
 
 
 def host_id(data_dir: Path) -> HostId:

@@ -152,5 +152,5 @@ def _key(series: Series, unit: tuple[str, ...], labels: Iterable[str]) -> tuple[
 
 
 def _check_name(name: str, which: str) -> None:
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+    if _NAME.fullmatch(name) is None:
         raise NotValidError(f"{name!r} is not a name: lower-case letters, digits and _, a letter first", field=which)

@@ -1,4 +1,4 @@
-"""What an engine is to be filled with: manifolds, each with the plugin that claims its name. Pure: nothing starts here."""
+"""What an engine is to be filled with: manifolds, each with the plugin that claims its name. Nothing starts here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from undercroft.dependency import CycleError, validate
 from undercroft_hookspecs import Manifold, NotValidError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
 CORE = "core"
 """What claims core's own manifolds; it stands where a plugin's name would."""
@@ -21,14 +21,15 @@ class Claim:
 
     plugin: str
     manifold: Manifold
+    is_passed: bool = False
+    """It stands, in a unit's engine, for the top engine's manifold of the same name."""
 
 
 class Plan:
     """Claims by manifold name, in the order in which they were made."""
 
-    def __init__(self, claims: Mapping[str, Claim] | None = None, *, reserved: Mapping[str, str] | None = None) -> None:
+    def __init__(self, claims: Mapping[str, Claim] | None = None) -> None:
         self._claims: dict[str, Claim] = dict(claims or {})
-        self._reserved = dict(reserved or {})
 
     @property
     def claims(self) -> Mapping[str, Claim]:
@@ -43,15 +44,10 @@ class Plan:
             CycleError: they would close a circle.
         """
         for name, manifold in manifolds.items():
-            self._check(plugin, name, manifold)
+            self._check(name, manifold)
         merged = self._claims | {name: Claim(plugin, manifold) for name, manifold in manifolds.items()}
         validate({name: claim.manifold for name, claim in merged.items()})
         self._claims = merged
-
-    def names_of(self, plugins: Iterable[str]) -> Iterator[str]:
-        """The names that these plugins claim."""
-        wanted = set(plugins)
-        return (name for name, claim in self._claims.items() if claim.plugin in wanted)
 
     def dependents(self, name: str) -> set[str]:
         """The name itself, and all that take it as an input, directly or through others."""
@@ -66,13 +62,25 @@ class Plan:
             fresh.extend(taken)
         return found
 
-    def _check(self, plugin: str, name: object, manifold: object) -> None:
+    def _check(self, name: object, manifold: object) -> None:
         if not isinstance(name, str) or not name or not isinstance(manifold, Manifold):
             raise NotValidError(f"{name!r} is not a manifold's name with its Manifold", field="manifolds")
-        holder = self._claims[name].plugin if name in self._claims else self._reserved.get(name, plugin)
-        if holder != plugin:
-            who = "core" if holder == CORE else f"plugin {holder!r}"
-            raise NotValidError(f"plugin {plugin!r} claims the manifold {name!r}, which is {who}'s", field=name)
+        if name in self._claims:
+            holder = self._claims[name].plugin
+            who = "core has" if holder == CORE else f"plugin {holder!r} has"
+            raise NotValidError(f"it claims the manifold {name!r}, which {who} already; rename one", field=name)
+
+
+def difference(
+    before: Mapping[str, Claim], after: Mapping[str, Claim], plugins: Collection[str], touched: Collection[str]
+) -> tuple[set[str], dict[str, Claim]]:
+    """(names to take out for good, claims to put in): what `plugins` claim, what else differs, and what is touched."""
+    fresh = {
+        name: claim
+        for name, claim in after.items()
+        if claim.plugin in plugins or name in touched or before.get(name) != claim
+    }
+    return set(before) - set(after), fresh
 
 
 def why_refused(error: NotValidError | CycleError) -> str:

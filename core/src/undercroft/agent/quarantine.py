@@ -15,7 +15,7 @@ from undercroft.dependency import Bounce, Missing, Uninstall
 from undercroft_hookspecs import AgentSignal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from undercroft_hookspecs import Clock, Manifold
 
@@ -33,7 +33,7 @@ class Limit:
 class Quarantine:
     """The manifolds of one engine that have failed too often, each with the error that says so."""
 
-    def __init__(self, limit: Limit, clock: Clock) -> None:
+    def __init__(self, limit: Callable[[], Limit], clock: Clock) -> None:
         self._limit, self._clock = limit, clock
         self._failed_at: dict[str, deque[float]] = {}
         self._held: dict[str, RestartLimitError] = {}
@@ -67,13 +67,15 @@ class Quarantine:
         return self._held.pop(name, None) is not None
 
     def _one_too_many(self, name: str) -> bool:
-        now = self._clock.monotonic()
-        failed_at = self._failed_at.setdefault(name, deque(maxlen=self._limit.failures + 1))
+        limit, now = self._limit(), self._clock.monotonic()
+        failed_at = self._failed_at.setdefault(name, deque())
         failed_at.append(now)
-        return len(failed_at) > self._limit.failures and now - failed_at[0] <= self._limit.seconds
+        while len(failed_at) > limit.failures + 1 or now - failed_at[0] > limit.seconds:
+            failed_at.popleft()
+        return len(failed_at) > limit.failures
 
     def _verdict(self, last: Exception) -> RestartLimitError:
-        limit = self._limit
+        limit = self._limit()
         message = f"failed more than {limit.failures} times within {limit.seconds:g} s; the last error: {text(last)}"
         verdict = RestartLimitError(message)
         verdict.__cause__ = last

@@ -1,7 +1,7 @@
 """What the agent says to the service manager: one datagram for each change (see sd_notify(3)).
 
-Without `NOTIFY_SOCKET` in the environment every call does nothing. A message that cannot be sent at once is dropped: the
-service manager's slowness must never become the agent's.
+Without `NOTIFY_SOCKET` in the environment every call does nothing. A message that cannot be sent at once is dropped:
+the service manager's slowness must never become the agent's.
 """
 
 from __future__ import annotations

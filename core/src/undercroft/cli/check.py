@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from undercroft.cli.exits import ExitCode
+from undercroft.cli.exits import ExitCode, complain
 from undercroft.cli.session import hidden_commands
 from undercroft.cli.tracebacks import show_broken
 
@@ -49,7 +49,7 @@ def check(ctx: click.Context) -> None:
         show_broken(found.registry)
     session.emit(document, table=lambda: _text(document))
     if problem:
-        click.echo(f"{click.style('Error', fg='red', bold=True)}: {problem}", err=True)
+        complain(problem)
         ctx.exit(ExitCode.FAILED)
 
 

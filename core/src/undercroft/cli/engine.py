@@ -11,9 +11,25 @@ if TYPE_CHECKING:
 
     from undercroft.cli.session import CommandSession
 
+_COMPLETION_SECONDS = 0.2
+
+
+def _worker_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The running agent's workers, for the shell's completion."""
+    from undercroft.cli.control import ask
+
+    session: CommandSession = ctx.obj
+    try:
+        answer = ask(session.data_dir, {"request": "graph"}, patience=_COMPLETION_SECONDS)
+    # The edge to the shell: whatever is the matter, a completion that fails completes nothing, and says nothing.
+    except Exception:
+        return []
+    manifolds = answer.get("manifolds")
+    return [name for name in manifolds if name.startswith(incomplete)] if isinstance(manifolds, dict) else []
+
 
 @click.command(epilog="Example: undercroft report disk-manager --format json")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=_worker_names)
 @click.pass_obj
 def report(session: CommandSession, name: str | None) -> None:
     """Show what the running agent's workers report, or one of them: its state, its last error, its own words."""
@@ -23,26 +39,29 @@ def report(session: CommandSession, name: str | None) -> None:
 
 
 @click.command(epilog="Example: undercroft explain disk-manager")
-@click.argument("name")
+@click.argument("name", shell_complete=_worker_names)
 @click.pass_obj
 def explain(session: CommandSession, name: str) -> None:
     """Say why a worker is in the state that it is in: what it waits for, what went wrong, when it is tried again."""
     answer = session.ask({"request": "explain", "name": name})
     sentences = answer.get("sentences")
     lines = sentences if isinstance(sentences, list) else []
-    session.emit(answer, table=lambda: "\n".join([f"{name} is {answer.get('state')}.", *map(str, lines)]))
+    session.emit(answer, table=lambda: "\n".join(map(str, lines)) or f"{name} is {answer.get('state')}.")
 
 
 @click.command(epilog="Example: undercroft transitions --format json")
 @click.pass_obj
 def transitions(session: CommandSession) -> None:
     """Show the last hundred things that happened to the agent's workers, the newest last."""
-    answer = session.ask({"request": "transitions"})
-    session.emit(answer.get("transitions"))
+    from undercroft.cli.output import rows_table
+
+    found = session.ask({"request": "transitions"}).get("transitions")
+    rows = found if isinstance(found, list) else []
+    session.emit(rows, table=lambda: rows_table(rows, ("at", "path", "kind", "error")))
 
 
 @click.command(epilog="Example: undercroft restart disk-manager")
-@click.argument("name")
+@click.argument("name", shell_complete=_worker_names)
 @click.pass_obj
 def restart(session: CommandSession, name: str) -> None:
     """Stop a worker of the running agent and start it again, out of quarantine too."""

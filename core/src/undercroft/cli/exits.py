@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import IntEnum
+
+import click
 
 from undercroft_hookspecs.errors import NotFoundError, UndercroftError
 
@@ -58,6 +61,12 @@ def message(error: BaseException) -> str:
         return str(error) or type(error).__name__
     said = f": {error}" if str(error) else ""
     return f"{type(error).__name__}{said} (a defect; with --debug the command shows where)"
+
+
+def complain(said: str) -> None:
+    """Write an error to stderr; in colour on a terminal, unless $NO_COLOR is set."""
+    mark = click.style("Error", fg="red", bold=True)
+    click.echo(f"{mark}: {said}", err=True, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def _is_config_error(error: BaseException) -> bool:

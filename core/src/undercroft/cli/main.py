@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from undercroft.cli.exits import ExitCode, exit_code, message
+from undercroft.cli.exits import ExitCode, complain, exit_code, message
 from undercroft.cli.root import root
 from undercroft.cli.session import CommandSession
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_NAME = "undercroft"
+_COMPLETION = "_UNDERCROFT_COMPLETE"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,12 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     session = CommandSession(os.environ)
     try:
-        code = root().main(list(arguments), prog_name="undercroft", standalone_mode=False, obj=session)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else ExitCode.DONE
-    except BrokenPipeError:
-        return _reader_left()
-    except click.Abort:
+        code = _run(list(arguments), session)
+        if sys.stdout is not None:  # It is None where the caller has closed it.
+            sys.stdout.flush()
+        return code
+    except (KeyboardInterrupt, click.Abort):
         return ExitCode.INTERRUPTED
     except click.ClickException as error:
         if session.debug or _wants_debug(arguments):
@@ -35,10 +38,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     # The edge to people: whatever a command raises ends as one message, and as its traceback only if asked for.
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _has_no_reader():
+            return _reader_left()
         if session.debug:
             _show_traceback(error)
-        click.echo(f"{click.style('Error', fg='red', bold=True)}: {message(error)}", err=True)
+        complain(message(error))
         return exit_code(error)
+
+
+def _run(arguments: list[str], session: CommandSession) -> int:
+    # Not click's own main(): that makes a failure of a reader that leaves early.
+    command = root()
+    if wanted := os.environ.get(_COMPLETION):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(command, {"obj": session}, _NAME, _COMPLETION, wanted)
+    try:
+        with command.make_context(_NAME, arguments, obj=session) as context:
+            command.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return ExitCode.DONE
+
+
+def _has_no_reader() -> bool:
+    """Whether it is our output that is broken, and not a pipe or socket of the command's own."""
+    if sys.stdout is None:
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _reader_left() -> ExitCode:

@@ -6,7 +6,6 @@ the tables of a terminal; what goes elsewhere is plain, so that `grep` and `cut`
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -75,7 +74,7 @@ def _drawn(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
         table.add_column(head, overflow="fold")
     for row in cells:
         table.add_row(*map(Text, row))
-    console = Console(no_color="NO_COLOR" in os.environ)
+    console = Console()
     with console.capture() as capture:
         console.print(table)
     return capture.get().rstrip("\n")

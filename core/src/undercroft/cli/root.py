@@ -88,7 +88,25 @@ def root() -> Root:
         help="The host agent that you extend with pip.",
         epilog="Each command explains itself: undercroft COMMAND --help",
         context_settings={"help_option_names": ["-h", "--help"]},
+        params=[
+            click.Option(
+                ["--version"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_show_version,
+                help="Show the version, as `undercroft version` does.",
+            )
+        ],
     )
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from undercroft.cli.version import our_version
+
+        click.echo(f"undercroft {our_version()}")
+        ctx.exit()
 
 
 def _load(point: EntryPoint) -> click.Command:

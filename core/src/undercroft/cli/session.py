@@ -131,8 +131,10 @@ def _own_plugin() -> str:
     root = _root()
     name = click.get_current_context().find_root().invoked_subcommand or ""
     point = root.added.get(name)
-    package = point.module.partition(".")[0] if point else ""
-    for plugin in root.installed.entry_points(PLUGINS):
-        if point and plugin.distribution == point.distribution and plugin.module.partition(".")[0] == package:
-            return plugin.name
+    distribution, package = (point.distribution, point.module.partition(".")[0]) if point else ("", "")
+    found = [plugin for plugin in root.installed.entry_points(PLUGINS) if plugin.distribution == distribution]
+    if len(found) > 1:
+        found = [plugin for plugin in found if plugin.module.partition(".")[0] == package]
+    if found:
+        return found[0].name
     raise NotValidError(f"the command {name!r} belongs to no plugin, so it has no section in the config", field="kind")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from undercroft.plugins.discovery import Installed
+
 if TYPE_CHECKING:
     from undercroft.cli.session import CommandSession
 
@@ -22,6 +24,11 @@ def juju_version() -> str:
     return f"{JUJU_VERSION}-ubuntu-{_ARCHITECTURES.get(machine, machine)}"
 
 
+def our_version() -> str:
+    """The version of the distribution `undercroft`."""
+    return Installed.scan().version("undercroft") or "unknown"
+
+
 @click.command(epilog="Example: undercroft version --format json")
 @click.option("--all", "everything", is_flag=True, help="For Juju's clients, which ask so; it adds nothing.")
 @click.pass_obj
@@ -31,10 +38,7 @@ def version(session: CommandSession, everything: bool) -> None:
     With --format json or yaml: `version` is the Juju version that Undercroft stands for, as clients of Juju expect it,
     and `undercroft` is our own beside it.
     """
-    from undercroft.plugins.discovery import Installed
-
-    ours = Installed.scan().version("undercroft") or "unknown"
     if session.format == "table":
-        click.echo(f"undercroft {ours}")
+        click.echo(f"undercroft {our_version()}")
     else:
-        session.emit({"version": juju_version(), "undercroft": ours})
+        session.emit({"version": juju_version(), "undercroft": our_version()})

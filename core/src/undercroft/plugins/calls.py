@@ -105,10 +105,10 @@ class HookCalls:
 
     def _implementations(self, hook: str) -> Iterator[tuple[str, HookImpl]]:
         self._parameters(hook)
-        for name in self._active():
-            implementation = self._implementation(name, hook)
-            if implementation is not None:
-                yield name, implementation
+        caller = getattr(self._loader.manager.hook, hook)
+        found = {each.plugin_name: each for each in caller.get_hookimpls()}
+        if found:
+            yield from ((name, found[name]) for name in self._active() if name in found)
 
     def _implementation(self, plugin: str, hook: str) -> HookImpl | None:
         self._parameters(hook)

@@ -20,7 +20,7 @@ from undercroft_hookspecs.errors import NotFoundError
 from undercroft_hookspecs.hooks import Hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from undercroft.config import Config
     from undercroft.plugins.discovery import EntryPoint
@@ -56,7 +56,9 @@ class Registry:
         installed = installed or Installed.scan()
         registry = cls(config=config, installed=installed, loader=Loader(config, installed, hookspecs))
         points = installed.entry_points(PLUGINS)
-        config.check_names({point.name for point in points})
+        names = {point.name for point in points}
+        config.check_names(names)
+        registry._note_misspelt(names)
         for point in points:
             registry._add(point)
         for note in registry.notes:
@@ -140,6 +142,12 @@ class Registry:
     def store_entry_points(self) -> Mapping[str, EntryPoint]:
         """The store factories by URL scheme; where two distributions offer one, the first by name has it."""
         return {point.name: point for point in reversed(self._installed.entry_points(STORES))}
+
+    def _note_misspelt(self, names: Collection[str]) -> None:
+        # A name that is not installed may well be meant for other hosts; one that is nearly installed hardly is.
+        for name in sorted({*self.config.disabled, *(self.config.only or ())}.difference(names)):
+            if hint := suggestion(name, names):
+                self._loader.notes.append(f"no plugin {name!r} is installed that could be disabled or chosen{hint}")
 
     def _add(self, point: EntryPoint) -> None:
         first = self._named.get(point.name)

@@ -100,16 +100,10 @@ class FakeClock:
         Raises:
             TimeoutError: that has not come about within `timeout` seconds of real time.
         """
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
                 while self._pending < n:
-                    waiter = (n, loop.create_future())
-                    self._waiters.append(waiter)
-                    try:
-                        await waiter[1]
-                    finally:
-                        self._waiters.remove(waiter)
+                    await self._arrival(n)
         except TimeoutError:
             raise TimeoutError(f"waited {timeout:g} s for {n} sleepers; there are {self._pending}") from None
 
@@ -117,6 +111,14 @@ class FakeClock:
         """Wait until there are so many sleepers, then let time pass."""
         await self.until(waiters, timeout)
         await self.advance(seconds)
+
+    async def _arrival(self, n: int) -> None:
+        waiter = (n, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        try:
+            await waiter[1]
+        finally:
+            self._waiters.remove(waiter)
 
     def _next_deadline(self) -> float:
         while self._heap and self._heap[0].done():

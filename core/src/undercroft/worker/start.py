@@ -58,6 +58,11 @@ class Start:
         _starting.add(self._task)
         self._task.add_done_callback(self._on_done)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the start function has ended, even if `done` has not been called yet."""
+        return self.worker is not None or self.error is not None or self._task.done()
+
     def cancel(self) -> bool:
         """Cancel the attempt, the first time that this is called; say whether it had begun.
 

@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -44,10 +44,10 @@ class Snapshot:
         return self.held.get(kind, _NOTHING)
 
 
-def snapshot(loop: asyncio.AbstractEventLoop | None = None, *, below: Path | None = None) -> Snapshot:
+def snapshot(loop: asyncio.AbstractEventLoop | None = None, *, below: Sequence[Path] | None = None) -> Snapshot:
     """List what this process holds now; with `loop` also the tasks on it, except the one that asks.
 
-    With `below`, only mounts under that folder and loop devices whose backing file is under it: both belong to the
+    With `below`, only mounts under one of those folders and loop devices whose backing file is: both belong to the
     machine, and other processes make them too.
     """
     held: dict[Kind, Mapping[Hashable, str]] = {
@@ -152,7 +152,7 @@ def _process(pid: str) -> tuple[str, str, str, str]:
     return head.partition("(")[2], fields[0], fields[1], fields[19]
 
 
-def _mounts(below: Path | None) -> dict[Hashable, str]:
+def _mounts(below: Sequence[Path] | None) -> dict[Hashable, str]:
     found: dict[Hashable, str] = {}
     for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         fields = line.split(" ")
@@ -163,7 +163,7 @@ def _mounts(below: Path | None) -> dict[Hashable, str]:
     return found
 
 
-def _loop_devices(below: Path | None) -> dict[Hashable, str]:
+def _loop_devices(below: Sequence[Path] | None) -> dict[Hashable, str]:
     found: dict[Hashable, str] = {}
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
         try:
@@ -176,8 +176,8 @@ def _loop_devices(below: Path | None) -> dict[Hashable, str]:
     return found
 
 
-def _is_below(path: str, folder: Path | None) -> bool:
-    return folder is None or Path(path).is_relative_to(folder)
+def _is_below(path: str, folders: Sequence[Path] | None) -> bool:
+    return folders is None or any(Path(path).is_relative_to(folder) for folder in folders)
 
 
 def _unescape(text: str) -> str:

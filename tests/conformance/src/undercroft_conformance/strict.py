@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -65,7 +66,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Take what is there already out of the collector's sight: each test is judged after a full collection."""
+    """Let uvloop open what it keeps for the whole process, and take what is there out of the collector's sight.
+
+    Each test is judged after a full collection, which would else take longer than most tests.
+    """
+    for make in loop_factories().values():
+        with asyncio.Runner(loop_factory=make) as runner:
+            runner.run(_turns())
     gc.collect()
     gc.freeze()
 
@@ -93,7 +100,7 @@ def _strict(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     runner = _runner(request)
     loop = None if runner is None else runner.get_loop()
     if runner is not None:
-        runner.run(_turns())  # uvloop opens its descriptors for signals when it first runs.
+        runner.run(_warm_up())
     judge = Judge(request.node, runner, tmp_path_factory.getbasetemp())
     with watching(loop) as watch:
         yield
@@ -121,7 +128,7 @@ class Judge:
             pytest.fail(f"{self._item.name} " + "\n".join(complaints), pytrace=False)
 
     def _look(self) -> Snapshot:
-        return snapshot(None if self._runner is None else self._runner.get_loop(), below=self._folder)
+        return snapshot(None if self._runner is None else self._runner.get_loop(), below=(self._folder,))
 
     def _settle(self) -> None:
         if self._runner is not None and not self._runner.get_loop().is_closed():
@@ -167,3 +174,13 @@ def _runner(request: pytest.FixtureRequest) -> asyncio.Runner | None:
 async def _turns() -> None:
     for _ in range(TURNS):
         await asyncio.sleep(0)
+
+
+async def _warm_up() -> None:
+    """Have uvloop open what each of its loops keeps: for signals when it first runs, in reserve at its first stream."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        transport, _ = await asyncio.get_running_loop().create_unix_connection(asyncio.Protocol, sock=ours)
+        transport.abort()
+        await _turns()

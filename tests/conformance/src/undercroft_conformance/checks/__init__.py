@@ -1,0 +1,1 @@
+"""The checks themselves: plain async functions over a subject, one for each rule, which need no pytest."""
