@@ -58,6 +58,7 @@ class Machine(Record, frozen=True, kw_only=True):
     id: str
     host: str
     life: Life = Life.ALIVE
+    created: datetime | None = None
 
 
 class Application(Record, frozen=True, kw_only=True):
@@ -79,10 +80,6 @@ class Application(Record, frozen=True, kw_only=True):
     exposed: bool = False
     trust: bool = False
     next_unit: int = 0
-    units: int = 0
-    """How many units have not been removed yet."""
-    relations: int = 0
-    """How many relations have not been removed yet."""
     bindings: Mapping[str, str] = msgspec.field(default_factory=dict)
     storage: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The storage directives given at deployment, by the store's name."""
@@ -96,8 +93,11 @@ class Unit(Record, frozen=True, kw_only=True):
     name: str
     machine: str
     life: Life = Life.ALIVE
+    created: datetime | None = None
     charm_url: str = ""
     """What it runs now; empty before its first install."""
+    charm: str = ""
+    """The SHA-256 of the archive that it runs now."""
     principal: str = ""
     """For a subordinate, the unit beside which it lives."""
     subordinates: tuple[str, ...] = ()
@@ -119,13 +119,12 @@ class Endpoint(Record, frozen=True, kw_only=True):
 
 
 class Relation(Record, frozen=True, kw_only=True):
-    """A relation: two endpoints, or one for peers. `units` counts those in its scope."""
+    """A relation: two endpoints, or one for peers. Which units are in its scope is kept beside it."""
 
     id: int
     endpoints: tuple[Endpoint, ...]
     life: Life = Life.ALIVE
     suspended: bool = False
-    units: int = 0
     status: Status | None = None
 
     @property
