@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.errors import (
         AgentSignal,
         AlreadyExistsError,
+        CannotEnterScope,
+        CannotEnterScopeYet,
         NotFoundError,
         NotValidError,
         RebootMachine,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         ShutdownMachine,
         TerminateAgent,
         UndercroftError,
+        UnitHasSubordinates,
     )
     from undercroft_hookspecs.facades import (
         BlobFacade,
@@ -113,6 +116,8 @@ _NAMES = exports(
         "undercroft_hookspecs.errors": (
             "AgentSignal",
             "AlreadyExistsError",
+            "CannotEnterScope",
+            "CannotEnterScopeYet",
             "NotFoundError",
             "NotValidError",
             "RebootMachine",
@@ -120,6 +125,7 @@ _NAMES = exports(
             "ShutdownMachine",
             "TerminateAgent",
             "UndercroftError",
+            "UnitHasSubordinates",
         ),
         "undercroft_hookspecs.facades": (
             "BlobFacade",
@@ -189,6 +195,8 @@ __all__ = [
     "BlockDevice",
     "BlockDeviceFacade",
     "BlockDeviceView",
+    "CannotEnterScope",
+    "CannotEnterScopeYet",
     "Change",
     "CharmFacade",
     "Check",
@@ -251,6 +259,7 @@ __all__ = [
     "UndercroftError",
     "UnitAgent",
     "UnitEngines",
+    "UnitHasSubordinates",
     "UnitName",
     "VolumeId",
     "VolumeInfo",

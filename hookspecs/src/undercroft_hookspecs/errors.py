@@ -4,6 +4,9 @@
     ├── NotValidError          a bad argument, config or plan, and which (also a ValueError)
     ├── NotFoundError          no such thing (also a LookupError)
     ├── AlreadyExistsError     the name is taken
+    ├── CannotEnterScope       the unit has no business in the relation, or one of them is on its way out
+    │   └── CannotEnterScopeYet    ... for as long as an old subordinate is there
+    ├── UnitHasSubordinates    they have to go first
     └── AgentSignal            a worker's wish about the whole agent or its machine
         ├── TerminateAgent
         ├── RestartAgent
@@ -51,6 +54,18 @@ class AlreadyExistsError(UndercroftError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+class CannotEnterScope(UndercroftError):
+    """The unit, the relation or the other side is on its way out, or the relation is none of the unit's."""
+
+
+class CannotEnterScopeYet(CannotEnterScope):
+    """A subordinate of the same application is still on its way out: try again when it is gone."""
+
+
+class UnitHasSubordinates(UndercroftError):
+    """A unit cannot be dead before its subordinates are gone."""
 
 
 class AgentSignal(UndercroftError):

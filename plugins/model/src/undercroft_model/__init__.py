@@ -29,7 +29,7 @@ modelconfig    model_settings(record: Model) -> dict[key, Setting(value, source)
 machines       machine_for(tx, model, host_id, *, now) -> Machine              the host's number in this model
                place(tx, model, count, *, to=(), here: Host | None, now) -> list[machine id]
                remove_machine(tx, model, machine_id)
-charmrecords   next_charm_url(tx, model, charm) -> str                         `local:NAME-REVISION`, and keeps the record
+charmrecords   next_charm_url(tx, model, charm) -> str                         `local:NAME-REVISION`; keeps the record
                charm_of(tx, model, application) -> Charm
 applications   deploy(tx, model, Deployment(name, charm, units=1, to=(), config={}, trust=False, ...), *, here, now)
                    -> Deployed(application, units)                             at most MAX_UNITS_AT_ONCE units at once

@@ -42,6 +42,11 @@ class Transaction:
         self._read: dict[str, Entry | None] = {}
         self._writes: dict[str, Put | Delete] = {}
 
+    @property
+    def store(self) -> Store:
+        """The store, to read what needs no check."""
+        return self._store
+
     async def get(self, table: Table[R], *parts: str) -> R | None:
         """The record as this change would leave it, or None; checked at the commit."""
         key = table.key(*parts)
@@ -80,6 +85,19 @@ class Transaction:
             record = await self.get(table, *table.parts(key))
             if record is not None:
                 found[table.parts(key)] = record
+        return found
+
+    async def look(self, table: Table[R], *parts: str) -> dict[tuple[str, ...], R]:
+        """As `list`, but nothing is checked at the commit: for what may be many, and is guarded by another record."""
+        snapshot = await self._store.list(table.under(*parts))
+        found = {table.parts(entry.key): table.decode(entry) for entry in snapshot.entries}
+        for key, write in self._writes.items():
+            if not key.startswith(table.under(*parts)):
+                continue
+            if isinstance(write, Put):
+                found[table.parts(key)] = msgspec.json.decode(write.value, type=table.kind)
+            else:
+                found.pop(table.parts(key), None)
         return found
 
     def put(self, table: Table[R], *parts: str, record: R, lease: LeaseId | None = None) -> None:
