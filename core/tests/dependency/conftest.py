@@ -107,11 +107,11 @@ class Bench:
         return self.engines[-1]
 
     async def install(self, engine: Engine, *parts: Part) -> None:
-        """Install parts, and let the loop settle."""
+        """Install parts one after the other, and let the loop settle after each."""
         for part in parts:
             self.parts.append(part)
             await engine.install(part.name, part.manifold)
-        await self.settle()
+            await self.settle()
 
     async def settle(self) -> None:
         """Turn the loop until everything that can happen has happened."""
