@@ -606,6 +606,10 @@ async def test_whatever_happens_nothing_outlives_it_and_the_first_error_wins(see
     adding: list[asyncio.Task[None]] = []
     kinds: list[Callable[[BaseException | None], Worker]] = [ErrorWorker, ErrorWorker, DeadWorker, Foreign, Foreign]
 
+    async def make_and_add(error: Exception | None) -> None:
+        children.append(rng.choice(kinds)(error))
+        await catacomb.add(children[-1])
+
     for step in range(60):
         error = E(str(step)) if rng.random() < 0.5 else None
         match rng.randrange(12):
@@ -618,8 +622,7 @@ async def test_whatever_happens_nothing_outlives_it_and_the_first_error_wins(see
             case 3 if adding:
                 rng.choice(adding).cancel()
             case _:
-                children.append(rng.choice(kinds)(error if rng.random() < 0.1 else None))
-                adding.append(asyncio.create_task(catacomb.add(children[-1])))
+                adding.append(asyncio.create_task(make_and_add(error if rng.random() < 0.1 else None)))
         await turns(rng.randrange(3))
     site.finish()
     reason = await result(catacomb)
