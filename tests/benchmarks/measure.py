@@ -125,7 +125,7 @@ def percent(share: float) -> str:
 async def in_turns(rounds: int, *sides: Measurement) -> list[list[float]]:
     """Run the sides in turn, `rounds` times; for each, the median of each of its figures.
 
-    One round more comes first and is not counted, unless there is but one: it warms up. The collector is run before each
+    One round more comes first and is not counted, unless there is but one: it warms up. The collector runs before each
     measurement.
     """
     figures: list[list[Sequence[float]]] = [[] for _ in sides]
