@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.records import BlockDevice
     from undercroft_hookspecs.worker import Clock
 
-SETTLE_SECONDS = 0.02
+SETTLE_SECONDS = 0.01
 RESYNC_JITTER = 0.1
 
 Counted = Literal["rescans", "overflows"]
