@@ -227,7 +227,7 @@ class Tomb:
         if grace == 0:
             task.cancel()
         else:
-            timer = alarm(self.stop._clock, grace, task.cancel)
+            timer = alarm(self.stop._clock, grace, task.cancel, loop=self._loop)
             task.add_done_callback(lambda _: timer.cancel())
 
     def _die(self) -> None:
