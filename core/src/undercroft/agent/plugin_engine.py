@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from undercroft import caused_by
+from undercroft import RESTART_DELAY, caused_by
 from undercroft.agent.handle import Place, asking
 from undercroft.agent.plain import text
 from undercroft.agent.quarantine import Quarantine
@@ -42,7 +42,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _IMPORTANCE: tuple[type[AgentSignal], ...] = (TerminateAgent, ShutdownMachine, RebootMachine, RestartAgent)
-_HUNG_SECONDS = 10.0
+HUNG_SECONDS = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +53,7 @@ class Surroundings:
     limit: Limit
     allow_reboot: bool
     events: Callable[[Event], None]
+    error_delay: float = RESTART_DELAY
 
     def config(self) -> EngineConfig:
         """The settings of an engine."""
@@ -61,7 +62,8 @@ class Surroundings:
             worst_error=worst_error,
             clock=self.clock,
             events=self.events,
-            kill_timeout=_HUNG_SECONDS,
+            error_delay=self.error_delay,
+            kill_timeout=HUNG_SECONDS,
             shutdown="reverse",
         )
 
@@ -182,14 +184,18 @@ class PluginEngine:
 
     def explain(self, name: str) -> list[str]:
         """Sentences on why the manifold is in the state that it is in, from the first cause that is known."""
-        held = self.quarantine.held.get(name)
-        if held is not None:
-            return [f"{name} is in quarantine: it {text(held)}.", f"`undercroft restart {name}` has it started again."]
-        sentences = [str(sentence) for sentence in self._engine.explain(name)]
-        for needed in self.claims[name].manifold.inputs:
-            if needed in self.quarantine.held:
-                sentences += self.explain(needed)
+        if name in self.quarantine.held:
+            return self._why_held(name)
+        # The engine has forgotten what is in quarantine, and says so.
+        forgotten = {f"{held} is not installed.": held for held in self.quarantine.held}
+        sentences: list[str] = []
+        for sentence in self._engine.explain(name):
+            sentences += self._why_held(forgotten[sentence]) if sentence in forgotten else [sentence]
         return sentences
+
+    def _why_held(self, name: str) -> list[str]:
+        verdict = text(self.quarantine.held[name])
+        return [f"{name} is in quarantine: it {verdict}.", f"`undercroft restart {name}` has it started again."]
 
     def _drawn(self, name: str, claim: Claim, entry: Mapping[str, object]) -> dict[str, object]:
         state, error = entry.get("state", "stopped"), entry.get("error")
