@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BAD_PLUGIN = """
 from undercroft import FinishedWorker, NoOpWorker
 from undercroft_hookspecs import Manifold, hookimpl
@@ -51,6 +53,7 @@ def ran(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_broken_rule_is_named_in_the_table_and_in_the_exit_code(tmp_path: Path) -> None:
     install(tmp_path, "undercroft_bad", BAD_PLUGIN, "[undercroft.plugins]\nbad = undercroft_bad\n")
 

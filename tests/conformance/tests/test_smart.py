@@ -132,7 +132,7 @@ def test_the_plugin_of_the_guide_keeps_every_rule(site: Path) -> None:
         "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
     )
 
-    options = ("-p", "no:cacheprovider", "-p", "no:asyncio", f"--basetemp={site}/tmp")
+    options = ("-p", "no:cacheprovider", f"--basetemp={site}/tmp")
     done = ran(site, "pytest", "-q", "-rs", *options, "test_smart.py")
 
     assert done.returncode == 0, done.stdout + done.stderr
