@@ -79,7 +79,8 @@ async def copy(source: Path, to: Path, *, expected: str | None = None, mode: int
     part = to.with_name(f".{to.name}.part")
     with contextlib.ExitStack() as opened:
         fd = await in_thread(_open_part, part, mode, opened)
-        async with aiofiles.open(fd, "wb", closefd=False) as file, contextlib.aclosing(stream(source)) as chunks:
+        # A descriptor of its own: a thread that is writing when we are cancelled must not find ours closed, or reused.
+        async with aiofiles.open(os.dup(fd), "wb") as file, contextlib.aclosing(stream(source)) as chunks:
             async for chunk in chunks:
                 await in_thread(digest.update, chunk)
                 await file.write(chunk)

@@ -169,7 +169,7 @@ async def test_a_machine_without_swap_or_without_watches_left_is_followed_all_th
     recorder, clock = Recorder(), FakeClock()
 
     def watch(self: Inotify, path: Path, events: int) -> bool:
-        if events == IN_CLOSE_WRITE:
+        if events & IN_CLOSE_WRITE:
             raise OSError(errno.ENOSPC, "No space left on device")
         return True
 
