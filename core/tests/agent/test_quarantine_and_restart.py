@@ -120,3 +120,25 @@ async def test_a_name_that_nobody_has_is_answered_with_those_that_there_are(benc
 
     assert answer["error"]["kind"] == "NotFoundError"
     assert "agent, model, store" in answer["error"]["message"]
+
+
+async def test_a_worker_may_ask_for_its_own_restart(bench: Bench, until: Until) -> None:
+    bench.plugin(
+        "acme",
+        """
+@hookimpl
+def undercroft_manifolds(agent):
+    def start(context):
+        control = context.get("agent", Control)
+        async def work(stop):
+            LOG.append("start")
+            if LOG.count("start") == 1:
+                LOG.append(await control.ask({"request": "restart", "name": "acme"}))
+            await stop.wait()
+        return SimpleWorker(work)
+    return {"acme": Manifold(start=start, inputs=("agent",))}
+""",
+    )
+
+    async with bench.agent():
+        await until(lambda: bench.log("acme") == ["start", {}, "start"])

@@ -31,7 +31,7 @@ from undercroft_hookspecs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine
+    from collections.abc import Callable, Collection
 
     from undercroft.agent.plan import Claim
     from undercroft.agent.quarantine import Limit
@@ -149,17 +149,19 @@ class PluginEngine:
     async def restart(self, name: str) -> None:
         """Stop one worker and start it again, out of quarantine if need be. Completes even if the caller is cancelled.
 
+        A worker that asks for its own restart is not made to wait for its own end.
+
         Raises:
             NotFoundError: no such manifold.
         """
         claim = self._claims.get(name)
         if claim is None:
             raise NotFoundError(name, f"there is no worker {name!r} in {self.name}")
-        await self._apart(self._exchange({name}, {name: claim}))
+        await self._apart({name}, {name: claim})
 
     async def replace(self, gone: Collection[str], fresh: Mapping[str, Claim]) -> None:
         """Take the manifolds in `gone` out, then put those in `fresh` in. Completes even if the caller is cancelled."""
-        await self._apart(self._exchange(set(gone) | fresh.keys(), fresh))
+        await self._apart(set(gone) | fresh.keys(), fresh)
 
     def report(self) -> dict[str, object]:
         """The engine's report, in the order of the plan; quarantined names have the state `quarantined`."""
@@ -228,11 +230,21 @@ class PluginEngine:
         upwards = list(TopologicalSorter(inputs).static_order())
         return [name for name in reversed(upwards) if name in names]
 
-    async def _apart(self, change: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(change, name=f"{self.name}: change", context=self._context.copy())
+    async def _apart(self, gone: set[str], fresh: Mapping[str, Claim]) -> None:
+        """Exchange in a task of its own, and wait for it, unless the caller is among what it waits for."""
+        task = asyncio.get_running_loop().create_task(
+            self._exchange(gone, fresh), name=f"{self.name}: exchange", context=self._context.copy()
+        )
         self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
-        await asyncio.shield(task)
+        task.add_done_callback(self._on_exchanged)
+        caller = asking.get()
+        if caller is None or caller.engine != self.name or caller.name not in gone:
+            await asyncio.shield(task)
+
+    def _on_exchanged(self, task: asyncio.Task[None]) -> None:
+        self._changes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s: an exchange of manifolds failed: %s", self.name, text(error))
 
     def _decorated(self, name: str) -> Manifold:
         manifold = self._claims[name].manifold
