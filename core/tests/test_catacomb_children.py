@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import weakref
 from collections.abc import Awaitable, Callable
 
@@ -594,3 +595,41 @@ async def test_init_is_copied() -> None:
     await check_alive(init[0], delay=0.001)
     init[0].kill()
     await check_killed(init[0])
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whatever_happens_nothing_outlives_it_and_the_first_error_wins(seed: int) -> None:
+    rng = random.Random(seed)
+    site = Site()
+    catacomb = await site.invoke()
+    children: list[Worker] = []
+    adding: list[asyncio.Task[None]] = []
+    kinds: list[Callable[[BaseException | None], Worker]] = [ErrorWorker, ErrorWorker, DeadWorker, Foreign, Foreign]
+
+    async def make_and_add(error: Exception | None) -> None:
+        children.append(rng.choice(kinds)(error))
+        await catacomb.add(children[-1])
+
+    for step in range(60):
+        error = E(str(step)) if rng.random() < 0.5 else None
+        match rng.randrange(12):
+            case 0:
+                catacomb.kill(error if rng.random() < 0.2 else None)
+            case 1:
+                site.finish(error)
+            case 2 if children:
+                rng.choice(children).kill()
+            case 3 if adding:
+                rng.choice(adding).cancel()
+            case _:
+                adding.append(asyncio.create_task(make_and_add(error if rng.random() < 0.1 else None)))
+        await turns(rng.randrange(3))
+    site.finish()
+    reason = await result(catacomb)
+    await asyncio.gather(*adding, return_exceptions=True)
+
+    assert reason is (catacomb.errors[0] if catacomb.errors else None)
+    for child in children:
+        await check_killed(child, timeout=1)
+    await turns()
+    assert len(asyncio.all_tasks()) == 1

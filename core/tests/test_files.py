@@ -165,6 +165,7 @@ async def test_a_cancelled_copy_leaves_nothing_behind(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "from")
     copying = asyncio.ensure_future(copy(tmp_path / "from", tmp_path / "to"))
     writer = await in_thread(os.open, tmp_path / "from", os.O_WRONLY)
+    await in_thread(os.write, writer, b"x" * files.CHUNK_BYTES)
 
     copying.cancel()
     os.close(writer)

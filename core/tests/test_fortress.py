@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import random
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -575,6 +576,47 @@ def test_kill_when_the_loop_was_closed_over_waiting_visitors() -> None:
     loop.close()
 
     fortress.kill()
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_who_has_locked_down_has_it_to_itself(fortress: Fortress, seed: int) -> None:
+    """Whatever is cancelled, aborted or unlocked in whatever turn: nobody is inside when a lockdown has returned."""
+    rng = random.Random(seed)
+    alone: list[int] = []
+    inside: list[int] = []
+
+    async def visit(turns_inside: int) -> None:
+        async with fortress.visiting(abort=rng.choice([None, fired(), asyncio.Event()])):
+            assert not alone
+            inside.append(1)
+            try:
+                await turns(turns_inside)
+            finally:
+                inside.pop()
+
+    async def lock_down() -> None:
+        await fortress.lockdown(abort=rng.choice([None, fired(), asyncio.Event()]))
+        assert not inside
+        alone.append(1)
+
+    async def unlock() -> None:
+        alone.clear()
+        await fortress.unlock()
+
+    tasks: list[asyncio.Task[None]] = []
+    for _ in range(150):
+        act = rng.choice([lambda: visit(rng.randrange(4)), lambda: visit(rng.randrange(4)), lock_down, unlock])
+        tasks.append(asyncio.create_task(act()))
+        if rng.random() < 0.2:
+            rng.choice(tasks).cancel()
+        await turns(rng.randrange(3))
+    await turns()
+    await unlock()
+    answers = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+
+    assert {type(answer) for answer in answers} <= {type(None), AbortedError, asyncio.CancelledError}
+    assert fortress.report() == {"state": "unlocked", "visits": 0}
+    assert (fortress._entering, fortress._lockdowns) == ({}, {})
 
 
 async def test_manifold_gives_a_new_fortress_for_each_start() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import pytest
@@ -104,6 +105,23 @@ async def test_start_runs_inside_the_visit_in_a_task_of_its_own(fortress: Fortre
 
     assert seen == [1, False]
     await clean_kill(w)
+
+
+async def test_start_sees_the_callers_context_and_keeps_its_own_to_itself(fortress: Fortress) -> None:
+    variable: ContextVar[str] = ContextVar("variable")
+    variable.set("caller")
+    seen: list[str] = []
+
+    async def start() -> Worker:
+        seen.append(variable.get())
+        variable.set("start")
+        return NoOpWorker()
+
+    for _ in range(2):
+        await clean_kill(await occupy(fortress, start))
+
+    assert seen == ["caller", "caller"]
+    assert variable.get() == "caller"
 
 
 async def test_worker_cannot_lock_down_the_fortress_that_it_lives_in(fortress: Fortress) -> None:

@@ -289,12 +289,21 @@ async def test_a_program_that_never_stops_writing_is_killed() -> None:
     assert caught.value.limit == 100_000
 
 
-async def test_two_hundred_at_once_are_all_right() -> None:
-    process = SystemProcess()
+async def test_two_hundred_at_once_are_all_right(tmp_path: Path) -> None:
+    process, gate = SystemProcess(), tmp_path / "gate"
+    os.mkfifo(gate)
+    runs: list[asyncio.Task[Completed]] = []
+    for n in range(200):
+        script = f"cat; echo {n} >&2; read line < {shlex.quote(str(gate))}"
+        run = process.run(["sh", "-c", script], stdin=b"%d" % n, timeout=PATIENCE, check=False)
+        runs.append(asyncio.ensure_future(run))
+        await asyncio.sleep(0)  # Making two hundred tasks in one go takes the loop in debug mode a while.
 
-    answers = await asyncio.gather(
-        *(process.run(["sh", "-c", f"cat; echo {n} >&2"], stdin=b"%d" % n, timeout=PATIENCE) for n in range(200))
-    )
+    assert not any(run.done() for run in runs)
+    opened = os.open(gate, os.O_RDWR)
+    os.write(opened, b"go\n" * 200)
+    answers = await asyncio.gather(*runs)
+    os.close(opened)
 
     assert [(int(done.stdout), int(done.stderr)) for done in answers] == [(n, n) for n in range(200)]
 

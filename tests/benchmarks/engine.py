@@ -176,7 +176,8 @@ class Times:
 async def _times(graph: Graph, rounds: int, bounces: int) -> Times:
     raws, ups = [], []
     found: list[Sequence[float]] = []
-    for number in range(rounds + 1):
+    warming = int(rounds > 1)
+    for number in range(rounds + warming):
         gc.collect()
         raw = (await raw_tasks(len(graph)))[0]
         gc.collect()
@@ -185,7 +186,7 @@ async def _times(graph: Graph, rounds: int, bounces: int) -> Times:
         gc.collect()
         each = [await rig.bounce() for _ in range(bounces)]
         await rig.end()
-        if number or rounds == 1:
+        if number >= warming:
             raws.append(raw)
             ups.append(up)
             found.append(each)
@@ -201,7 +202,7 @@ def engine(scale: Scale, table: Table) -> None:
     small, large = scale.size(1_000), scale.size(10_000)
     for shape, make in SHAPES.items():
         few = uvloop.run(_times(make(small), scale.rounds(5), scale.rounds(20)))
-        many = uvloop.run(_times(make(large), scale.rounds(2), scale.rounds(20)))
+        many = uvloop.run(_times(make(large), 1, scale.rounds(20)))
         raw = f"raw tasks {milliseconds(few.raw)}"
         table.add(
             f"{shape}: {small:,} installed and started",

@@ -125,14 +125,16 @@ def percent(share: float) -> str:
 async def in_turns(rounds: int, *sides: Measurement) -> list[list[float]]:
     """Run the sides in turn, `rounds` times; for each, the median of each of its figures.
 
-    One round more comes first and is not counted: it warms up. The collector has its say before each run, not within.
+    One round more comes first and is not counted, unless there is but one: it warms up. The collector runs before each
+    measurement.
     """
     figures: list[list[Sequence[float]]] = [[] for _ in sides]
-    for number in range(rounds + 1):
+    warming = int(rounds > 1)
+    for number in range(rounds + warming):
         for side, found in zip(sides, figures, strict=True):
             gc.collect()
             figure = await side()
-            if number or rounds == 1:
+            if number >= warming:
                 found.append(figure)
     return [[statistics.median(column) for column in zip(*found, strict=True)] for found in figures]
 

@@ -46,12 +46,15 @@ class Alarm(Protocol):
         """Forget the callback; nothing if it has been called."""
 
 
-def alarm(clock: Clock, delay: float, callback: Callable[[], object]) -> Alarm:
-    """Call `callback` on the running loop after `delay` seconds of `clock`.
+def alarm(
+    clock: Clock, delay: float, callback: Callable[[], object], *, loop: asyncio.AbstractEventLoop | None = None
+) -> Alarm:
+    """Call `callback` on the loop, which need not be running if it is given, after `delay` seconds of `clock`.
 
     On the system's clock this is the loop's own timer, at a tenth of the price of a sleeping task.
     """
-    loop = asyncio.get_running_loop()
+    if loop is None:
+        loop = asyncio.get_running_loop()
     if type(clock) is SystemClock:
         return loop.call_later(delay, callback)
     sleeper = _Sleeper(callback)

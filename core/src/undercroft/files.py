@@ -79,10 +79,10 @@ async def copy(source: Path, to: Path, *, expected: str | None = None, mode: int
     part = to.with_name(f".{to.name}.part")
     with contextlib.ExitStack() as opened:
         fd = await in_thread(_open_part, part, mode, opened)
-        async with aiofiles.open(fd, "wb", closefd=False) as file, contextlib.aclosing(stream(source)) as chunks:
+        async with contextlib.aclosing(stream(source)) as chunks:
             async for chunk in chunks:
-                await in_thread(digest.update, chunk)
-                await file.write(chunk)
+                # Not by aiofiles: a thread that is still writing after a cancellation must not find our file closed.
+                await in_thread(_append, fd, digest, chunk)
         if expected is not None and digest.hexdigest() != expected:
             raise ChecksumError(source, expected, digest.hexdigest())
         await in_thread(_put_in_place, fd, part, to)
@@ -110,10 +110,19 @@ def _write(path: Path, data: bytes, mode: int) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     with contextlib.ExitStack() as opened:
         fd = _open_locked(temporary, fcntl.LOCK_EX, mode, opened)
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        _write_all(fd, data)
         _put_in_place(fd, temporary, path)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _append(fd: int, digest: hashlib._Hash, chunk: bytes) -> None:
+    digest.update(chunk)
+    _write_all(fd, chunk)
 
 
 def _open_part(part: Path, mode: int, opened: contextlib.ExitStack) -> int:

@@ -20,6 +20,7 @@ import os
 import shlex
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undercroft.clock import SystemClock, alarm
@@ -29,7 +30,6 @@ from undercroft_hookspecs.errors import NotFoundError, NotValidError, Undercroft
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
     from typing import IO
 
     from undercroft_hookspecs.worker import Clock
@@ -307,7 +307,7 @@ def _explained(error: OSError, argv: Sequence[str], cwd: Path | None) -> Excepti
     if cwd is not None and error.filename == cwd:
         return NotValidError(f"cannot run {argv[0]} in {cwd}: {error.strerror}", field="cwd")
     if error.errno == errno.ENOENT:
-        if os.sep in argv[0] and os.path.lexists(argv[0]):
+        if os.sep in argv[0] and os.path.lexists(Path(cwd or "", argv[0])):
             return NotFoundError(argv[0], f"cannot run {argv[0]}: its interpreter, or what it links to, is missing")
         return NotFoundError(argv[0], f"there is no program {argv[0]!r}: install it, or put its folder on PATH")
     if error.errno in (errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ENOTDIR, errno.E2BIG, errno.ELOOP):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_cycle_is_found_in_whatever_order_it_is_made(order: tuple[str, ...]) -
 
     cycle = caught.value.cycle
     assert cycle[0] == cycle[-1]
-    assert all(needs[name] == after for name, after in zip(cycle, cycle[1:], strict=False))
+    assert all(needs[name] == after for name, after in itertools.pairwise(cycle))
     assert len(cycle) == 4
 
 

@@ -125,6 +125,10 @@ class Recorder:
         last = self.lists[-1] if self.lists else ()
         return next((device for device in last if device.device_name == name), None)
 
+    def versions(self, name: str) -> int:
+        """How many different things have been published of that device; others may come and go meanwhile."""
+        return len({device for devices in self.lists for device in devices if device.device_name == name})
+
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait for a list after which the condition holds."""
         try:

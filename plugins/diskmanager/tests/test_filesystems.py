@@ -10,7 +10,7 @@ from plugins.diskmanager.tests.conftest import needs, system
 from undercroft.process import SystemProcess
 from undercroft.testing.agent import FakeProcess
 from undercroft_diskmanager.filesystems import Filesystems
-from undercroft_diskmanager.record import Filesystem
+from undercroft_diskmanager.udevdb import Filesystem
 from undercroft_hookspecs.agent import Completed
 
 UUID = "6f1c7fd2-9f1b-4f07-a1a4-3d7c8d0b2d11"

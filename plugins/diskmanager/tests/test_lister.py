@@ -10,7 +10,7 @@ from plugins.diskmanager.tests.conftest import Machine
 
 from undercroft_diskmanager import claims
 from undercroft_diskmanager.lister import Lister, ListingError
-from undercroft_diskmanager.sysfs import Roots
+from undercroft_diskmanager.sysfs import Roots, Sysfs
 from undercroft_diskmanager.touched import EVERYTHING, Pending, Touched
 from undercroft_hookspecs.agent import Completed
 
@@ -262,6 +262,38 @@ async def test_an_array_is_read_again_with_the_disks_it_is_made_of_when_it_comes
 
     assert (came["sda"].size_mib, went["sda"].size_mib) == (2, 3)
     assert list(went) == ["sda"]
+
+
+def test_a_device_that_is_part_of_another_is_held(machine: Machine) -> None:
+    machine.add("sda", files={"holders/md0": ""})
+    machine.add("sdb", "8:16", files={"slaves/x": ""})
+    machine.add("dm-0", "252:0")
+    sysfs = Sysfs(machine.roots)
+    nodes = [sysfs.node(name) for name in ("sda", "sdb", "dm-0")]
+
+    assert [sysfs.is_held(node) for node in nodes if node is not None] == [True, False, False]
+    assert [node.lower for node in nodes if node is not None] == [(), (), ()]
+
+
+async def test_a_device_of_the_same_name_in_another_place_is_another_device(machine: Machine) -> None:
+    machine.add("sda", "8:0", udev="E:ID_SERIAL=old\n")
+    before = await machine.list()
+    machine.remove("sda")
+    parent = "/devices/pci0/host9/target9:0:0/9:0:0:1/block"
+    machine.add("sda", "8:32", parent=parent, udev="E:ID_SERIAL=new\nE:ID_BUS=scsi\n")
+    after = await machine.list()
+
+    assert (before["sda"].serial_id, after["sda"].serial_id) == ("old", "new")
+    assert after["sda"].bus_address == "scsi@9:0.0.1"
+
+
+async def test_a_new_entry_of_udev_is_noticed(machine: Machine) -> None:
+    machine.add("sda", udev=EXT4)
+    await machine.list()
+    (machine.roots.udev / "data/b8:0").unlink()
+    machine.udev("8:0", EXT4.replace("u-1", "u-2"))
+
+    assert (await machine.list())["sda"].uuid == "u-2"
 
 
 async def test_a_machine_without_sysfs_is_an_error_that_says_so(tmp_path: Path, machine: Machine) -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from undercroft_diskmanager import record, udevdb
-from undercroft_diskmanager.record import Filesystem
 from undercroft_diskmanager.sysfs import Node
+from undercroft_diskmanager.udevdb import Filesystem
 from undercroft_hookspecs.records import BlockDevice
 
 SCSI = "/devices/a/b/c/d/1:2:3:4/block/sda"
@@ -101,7 +101,7 @@ def test_the_content_is_told_with_udevs_escapes_undone() -> None:
         "ID_FS_LABEL_ENC": r"d\xc3\xa1\x20t\x22a",
     }
 
-    assert record.filesystem_of(properties) == Filesystem("ext4", "deadbeef", 'dá t"a')
+    assert udevdb.filesystem_of(properties) == Filesystem("ext4", "deadbeef", 'dá t"a')
 
 
 def test_a_whole_record() -> None:

@@ -30,7 +30,9 @@ class Daemon:
 
     def __init__(self, udev: Path) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-c", LISTENER, str(udev / "control")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-I", "-S", "-c", LISTENER, str(udev / "control")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         assert self._child.stdout is not None
         assert self._child.stdout.readline() == b"listening\n"
@@ -88,6 +90,21 @@ def test_a_socket_left_behind_is_nobody(udev: Path) -> None:
     assert find(udev) is None
 
 
+async def test_one_that_has_died_before_it_could_be_watched_is_no_harm(
+    udev: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: int) -> int:
+        raise ProcessLookupError
+
+    monkeypatch.setattr("undercroft_diskmanager.udevd.open_pidfd", gone)
+    daemon = await asyncio.to_thread(Daemon, udev)
+
+    with UdevdWatch(udev, Changes(), clock=SystemClock()) as watch:
+        assert watch.is_alive
+
+    await asyncio.to_thread(daemon.kill)
+
+
 def test_one_that_is_not_for_us_counts(udev: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError
@@ -100,19 +117,19 @@ def test_one_that_is_not_for_us_counts(udev: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def test_its_death_is_noticed_at_once_and_so_is_the_next_one(udev: Path) -> None:
-    changes, first = Changes(), Daemon(udev)
+    changes, first = Changes(), await asyncio.to_thread(Daemon, udev)
 
     with UdevdWatch(udev, changes, clock=SystemClock()) as watch:
         assert watch.is_alive
-        first.kill()
+        await asyncio.to_thread(first.kill)
         await changes.next()
         assert not watch.is_alive
 
         (udev / "control").unlink()
-        second = Daemon(udev)
+        second = await asyncio.to_thread(Daemon, udev)
         await changes.next()
         assert watch.is_alive
-        second.kill()
+        await asyncio.to_thread(second.kill)
         await changes.next()
 
     assert not watch.is_alive
@@ -125,11 +142,11 @@ async def test_one_that_comes_with_its_folder_is_noticed(udev: Path) -> None:
     with UdevdWatch(udev, changes, clock=SystemClock()) as watch:
         assert not watch.is_alive
         udev.mkdir()
-        daemon = Daemon(udev)
+        daemon = await asyncio.to_thread(Daemon, udev)
         await changes.next()
 
         assert watch.is_alive
-        daemon.kill()
+        await asyncio.to_thread(daemon.kill)
 
 
 async def test_a_folder_that_goes_and_comes_back_is_followed(udev: Path) -> None:
@@ -142,9 +159,9 @@ async def test_a_folder_that_goes_and_comes_back_is_followed(udev: Path) -> None
             while udev.parent.resolve() not in {path.resolve() for path in _watched_folders()}:
                 await asyncio.sleep(0.01)
         udev.mkdir()
-        daemon = Daemon(udev)
+        daemon = await asyncio.to_thread(Daemon, udev)
         await changes.next()
-        daemon.kill()
+        await asyncio.to_thread(daemon.kill)
 
 
 def _watched_folders() -> set[Path]:

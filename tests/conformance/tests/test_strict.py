@@ -240,3 +240,22 @@ def test_a_good_test_or_one_that_opted_out_passes(name: str, verdicts: Mapping[s
 
 def test_a_test_that_failed_by_itself_is_not_judged_on_top(verdicts: Mapping[str, str]) -> None:
     assert verdicts["test_fails_and_leaks[asyncio]"] == "failed"
+
+
+def test_a_test_that_needs_root_is_skipped_for_others_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "test_root.py").write_text("import pytest\n@pytest.mark.root\ndef test_it():\n    assert False\n")
+    (tmp_path / "conftest.py").write_text("import os\nos.geteuid = lambda: 1000\n")
+    (tmp_path / "pytest.ini").write_text(SETTINGS)
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rs", f"--basetemp={tmp_path}/tmp", "--rootdir=."],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+    assert ran.returncode == 0, ran.stdout
+    assert "needs root (loop devices, mounts)" in ran.stdout

@@ -8,7 +8,7 @@ import random
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from undercroft import SystemClock, Tomb, outcome
+from undercroft import RESTART_DELAY, SystemClock, Tomb, outcome
 from undercroft.agent.announce import Announcer, summary
 from undercroft.agent.blueprint import Draughtsman
 from undercroft.agent.control import AgentControl
@@ -61,6 +61,7 @@ class HostAgent(TombWorker):
         notifier: Notifier | None = None,
         new_rng: Callable[[], random.Random] = random.Random,
         budget_seconds: float = 60.0,
+        error_delay: float = RESTART_DELAY,
     ) -> None:
         """Ask every plugin for its manifolds, and begin.
 
@@ -73,6 +74,7 @@ class HostAgent(TombWorker):
         self._filled, self._ending, self._forced = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._reload_wanted = asyncio.Event()
         self._site = _site(setup, self._clock, process or SystemProcess(clock=self._clock), new_rng)
+        self._site.surroundings.error_delay = error_delay
         self._reloader = Reloader(self._site)
         self.control = AgentControl(AgentDesk(self._site, reload=self._reload))
         _draw(self._site, self.control)

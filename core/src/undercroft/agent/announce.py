@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
     from undercroft.agent.systemd import Notifier
     from undercroft_hookspecs import Clock
+
+_log = logging.getLogger(__name__)
 
 STOP_STEP_SECONDS = 5.0
 
@@ -52,15 +55,14 @@ class Announcer:
             await self._clock.sleep(patience / 2)
 
     async def stopping(self) -> None:
-        """Say that the agent stops, and ask for more time until cancelled: how long it may take, the agent decides."""
+        """Say that the agent stops, and until cancelled who is waited for: how long it may take, the agent decides."""
         self._notifier.stopping()
-        if not self._notifier.is_connected:
-            return
         while True:
             self._notifier.extend_timeout(3 * STOP_STEP_SECONDS)
             self._notifier.ping()
             await self._clock.sleep(STOP_STEP_SECONDS)
             self._tell()
+            _log.info("still stopping: %s", summary(self._report()))
 
     def _tell(self) -> None:
         self._is_due = False

@@ -29,6 +29,7 @@ LONGEST_REQUEST = 64 * 1024
 MOST_CLIENTS = 64
 IDLE_SECONDS = 300.0
 SEND_SECONDS = 30.0
+PAUSE_SECONDS = 1.0
 
 _PEER_CREDENTIALS = struct.Struct("3i")
 
@@ -50,57 +51,88 @@ async def serve(
         inode = path.stat().st_ino
     except OSError as error:
         raise DataFolderError(path, f"the control socket cannot be made: {error.strerror or error}") from error
-    desk = _Reception(control, idle_seconds=idle_seconds, send_seconds=send_seconds)
-    server = await asyncio.start_unix_server(desk.serve, sock=listener, limit=LONGEST_REQUEST)
+    reception = _Reception(control, listener, idle_seconds=idle_seconds, send_seconds=send_seconds)
     try:
         yield
     finally:
-        server.close()
-        await desk.close()
-        await server.wait_closed()
+        await reception.close()
         _remove(path, inode)
 
 
 class _Reception:
-    """Every client's conversation, each in a task that this owns."""
+    """Accepts clients, and holds every one's conversation in a task that it owns.
 
-    def __init__(self, control: Control, *, idle_seconds: float, send_seconds: float) -> None:
-        self._control, self._idle_seconds, self._send_seconds = control, idle_seconds, send_seconds
+    asyncio's own server is not used: a connection that is accepted as it closes is nobody's there.
+    """
+
+    def __init__(self, control: Control, listener: socket.socket, *, idle_seconds: float, send_seconds: float) -> None:
+        self._control, self._listener = control, listener
+        self._idle_seconds, self._send_seconds = idle_seconds, send_seconds
         self._clients: set[asyncio.Task[None]] = set()
+        self._unserved: set[socket.socket] = set()
+        self._loop = asyncio.get_running_loop()
+        self._pause: asyncio.TimerHandle | None = None
+        self._open()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _open(self) -> None:
+        self._loop.add_reader(self._listener.fileno(), self._on_client)
+
+    def _on_client(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            # Out of descriptors, most likely: the client stays in the queue, and asking again at once would spin.
+            _log.warning("the control socket takes no clients for a moment: %s", error)
+            self._loop.remove_reader(self._listener.fileno())
+            self._pause = self._loop.call_later(PAUSE_SECONDS, self._open)
+            return
+        self._unserved.add(connection)
+        task = self._loop.create_task(self._serve(connection), name="control client")
         self._clients.add(task)
+        task.add_done_callback(self._clients.discard)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        self._unserved.discard(connection)
+        try:
+            connection.setblocking(False)
+            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LONGEST_REQUEST)
+        except BaseException:
+            connection.close()
+            raise
         # So that drain() waits until all is in the kernel's hands, and the abort below cuts nothing off.
         writer.transport.set_write_buffer_limits(high=0)
         try:
-            refusal = self._refusal(writer)
+            refusal = self._refusal(connection)
             if refusal is not None:
                 await self._send(writer, failure("PermissionError", refusal))
                 return
             await self._converse(reader, writer)
         except (OSError, TimeoutError) as error:
             _log.debug("a client of the control socket went away: %s", text(error))
-        except asyncio.CancelledError:
-            # Cancelled by close() alone. Ending normally keeps the stream's own callback from logging it as an error.
-            pass
         finally:
-            self._clients.discard(task)
-            # Abort, not close: what was to be said has been drained, and a client that reads nothing is not waited for.
+            # Not close(): a client that reads nothing is not waited for.
             writer.transport.abort()
 
     async def close(self) -> None:
-        """End all conversations."""
+        """Take no more clients, and end all conversations."""
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
         clients = list(self._clients)
         for task in clients:
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
+        # A task that is cancelled before its first step never runs, and closes nothing.
+        for connection in self._unserved:
+            connection.close()
 
-    def _refusal(self, writer: asyncio.StreamWriter) -> str | None:
+    def _refusal(self, connection: socket.socket) -> str | None:
         if len(self._clients) > MOST_CLIENTS:
             return f"{MOST_CLIENTS} clients are connected already; try again later"
-        uid = _peer_uid(writer)
+        uid = _peer_uid(connection)
         if uid not in (0, os.geteuid()):
             return f"user {uid} may not control an agent of user {os.geteuid()}"
         return None
@@ -155,7 +187,7 @@ def _remove(path: Path, inode: int) -> None:
         _log.debug("%s was not removed: %s", path, error)
 
 
-def _peer_uid(writer: asyncio.StreamWriter) -> int:
-    peer = writer.get_extra_info("socket")
-    _, uid, _ = _PEER_CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size))
+def _peer_uid(connection: socket.socket) -> int:
+    size = _PEER_CREDENTIALS.size
+    _, uid, _ = _PEER_CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
     return int(uid)

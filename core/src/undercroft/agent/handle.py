@@ -208,4 +208,4 @@ class PluginUnitAgent(PluginAgent):
 
 def _check_collectable(hook: str) -> None:
     if hook in _CORES_OWN:
-        raise NotValidError(f"{hook} is core's to ask", field="hook")
+        raise NotValidError(f"the hook {hook} is core's to ask", field="hook")

@@ -24,7 +24,9 @@ class _WorkerPath(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         # Here and not in the formatter: a handler's filter runs in the task that logs, so the context is the worker's.
-        record.worker = current_worker.get()
+        worker = current_worker.get()
+        if worker is not None:
+            record.worker = worker
         return True
 
 
@@ -90,8 +92,7 @@ def _formatter(*, text: bool, colours: bool) -> logging.Formatter:
     import structlog  # noqa: PLC0415
 
     shared: list[Any] = [  # Any: structlog's processors have no common public type that mypy accepts in a list.
-        structlog.stdlib.ExtraAdder(allow=()),
-        _add_worker,
+        structlog.stdlib.ExtraAdder(),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True)
@@ -106,11 +107,3 @@ def _formatter(*, text: bool, colours: bool) -> logging.Formatter:
         last = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove, *last])
-
-
-def _add_worker(_: object, __: str, event: dict[str, object]) -> dict[str, object]:
-    record = event.get("_record")
-    worker = getattr(record, "worker", None)
-    if worker is not None:
-        event["worker"] = worker
-    return event

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from undercroft import caused_by
+from undercroft import RESTART_DELAY, caused_by
 from undercroft.agent.handle import Place, asking
 from undercroft.agent.plain import text
 from undercroft.agent.quarantine import Quarantine
@@ -31,7 +31,7 @@ from undercroft_hookspecs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine
+    from collections.abc import Callable, Collection
 
     from undercroft.agent.plan import Claim
     from undercroft.agent.quarantine import Limit
@@ -42,7 +42,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _IMPORTANCE: tuple[type[AgentSignal], ...] = (TerminateAgent, ShutdownMachine, RebootMachine, RestartAgent)
-_HUNG_SECONDS = 10.0
+HUNG_SECONDS = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +53,7 @@ class Surroundings:
     limit: Limit
     allow_reboot: bool
     events: Callable[[Event], None]
+    error_delay: float = RESTART_DELAY
 
     def config(self) -> EngineConfig:
         """The settings of an engine."""
@@ -61,7 +62,8 @@ class Surroundings:
             worst_error=worst_error,
             clock=self.clock,
             events=self.events,
-            kill_timeout=_HUNG_SECONDS,
+            error_delay=self.error_delay,
+            kill_timeout=HUNG_SECONDS,
             shutdown="reverse",
         )
 
@@ -147,17 +149,19 @@ class PluginEngine:
     async def restart(self, name: str) -> None:
         """Stop one worker and start it again, out of quarantine if need be. Completes even if the caller is cancelled.
 
+        A worker that asks for its own restart is not made to wait for its own end.
+
         Raises:
             NotFoundError: no such manifold.
         """
         claim = self._claims.get(name)
         if claim is None:
             raise NotFoundError(name, f"there is no worker {name!r} in {self.name}")
-        await self._apart(self._exchange({name}, {name: claim}))
+        await self._apart({name}, {name: claim})
 
     async def replace(self, gone: Collection[str], fresh: Mapping[str, Claim]) -> None:
         """Take the manifolds in `gone` out, then put those in `fresh` in. Completes even if the caller is cancelled."""
-        await self._apart(self._exchange(set(gone) | fresh.keys(), fresh))
+        await self._apart(set(gone) | fresh.keys(), fresh)
 
     def report(self) -> dict[str, object]:
         """The engine's report, in the order of the plan; quarantined names have the state `quarantined`."""
@@ -182,14 +186,18 @@ class PluginEngine:
 
     def explain(self, name: str) -> list[str]:
         """Sentences on why the manifold is in the state that it is in, from the first cause that is known."""
-        held = self.quarantine.held.get(name)
-        if held is not None:
-            return [f"{name} is in quarantine: it {text(held)}.", f"`undercroft restart {name}` has it started again."]
-        sentences = [str(sentence) for sentence in self._engine.explain(name)]
-        for needed in self.claims[name].manifold.inputs:
-            if needed in self.quarantine.held:
-                sentences += self.explain(needed)
+        if name in self.quarantine.held:
+            return self._why_held(name)
+        # The engine has forgotten what is in quarantine, and says so.
+        forgotten = {f"{held} is not installed.": held for held in self.quarantine.held}
+        sentences: list[str] = []
+        for sentence in self._engine.explain(name):
+            sentences += self._why_held(forgotten[sentence]) if sentence in forgotten else [sentence]
         return sentences
+
+    def _why_held(self, name: str) -> list[str]:
+        verdict = text(self.quarantine.held[name])
+        return [f"{name} is in quarantine: it {verdict}.", f"`undercroft restart {name}` has it started again."]
 
     def _drawn(self, name: str, claim: Claim, entry: Mapping[str, object]) -> dict[str, object]:
         state, error = entry.get("state", "stopped"), entry.get("error")
@@ -222,11 +230,21 @@ class PluginEngine:
         upwards = list(TopologicalSorter(inputs).static_order())
         return [name for name in reversed(upwards) if name in names]
 
-    async def _apart(self, change: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(change, name=f"{self.name}: change", context=self._context.copy())
+    async def _apart(self, gone: set[str], fresh: Mapping[str, Claim]) -> None:
+        """Exchange in a task of its own, and wait for it, unless the caller is among what it waits for."""
+        task = asyncio.get_running_loop().create_task(
+            self._exchange(gone, fresh), name=f"{self.name}: exchange", context=self._context.copy()
+        )
         self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
-        await asyncio.shield(task)
+        task.add_done_callback(self._on_exchanged)
+        caller = asking.get()
+        if caller is None or caller.engine != self.name or caller.name not in gone:
+            await asyncio.shield(task)
+
+    def _on_exchanged(self, task: asyncio.Task[None]) -> None:
+        self._changes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s: an exchange of manifolds failed: %s", self.name, text(error))
 
     def _decorated(self, name: str) -> Manifold:
         manifold = self._claims[name].manifold

@@ -92,6 +92,7 @@ class UnitEngine:
             if self._site.units.get(self.name) is self:
                 del self._site.units[self.name]
                 self._site.handles.forget_engine(self.name)
+                self._site.handles.instruments.forget_unit(str(self.model), str(self.unit))
 
     def _placed(self) -> UnitPlace:
         folder = unit_folder(self._site.handles.data_dir, self.model, self.unit)

@@ -59,6 +59,16 @@ def is_worker(value: object) -> TypeGuard[Worker]:
     return callable(getattr(value, "kill", None)) and callable(getattr(value, "wait", None))
 
 
+def lives_by_tomb(value: object) -> TypeGuard[TombWorker]:
+    """Whether a worker's death is its tomb's, so that it is known at once, without a task that waits for it."""
+    return isinstance(value, TombWorker) and type(value).wait is TombWorker.wait
+
+
+def is_known_dead(w: Worker) -> bool:
+    """Whether a worker is dead; False also if that cannot be told."""
+    return lives_by_tomb(w) and w._tomb.state == "dead"
+
+
 async def stop(w: Worker) -> None:
     """Kill a worker once, then wait for it; raises what it died of."""
     w.kill()
@@ -106,7 +116,7 @@ def watch(w: Worker, callback: Callable[[BaseException | None], object]) -> None
     A worker of this library is watched through its tomb; a foreign one by a task that waits for it and that nobody
     cancels. The callback is never called before this returns.
     """
-    if isinstance(w, TombWorker) and type(w).wait is TombWorker.wait:
+    if lives_by_tomb(w):
         w._tomb.when_dead(callback)
         return
     task = asyncio.get_running_loop().create_task(_report_death(w, callback), name="watch")

@@ -54,4 +54,4 @@ class SimpleWorker(TombWorker):
         require_callable("work", work)
         require_number("grace", grace, optional=True)
         self._tomb = Tomb(name or "simple", clock=clock)
-        self._tomb.call(work, grace=grace)
+        self._tomb.call_alone(work, grace=grace)

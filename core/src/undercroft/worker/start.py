@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextvars import Context, ContextVar, copy_context
+from types import CoroutineType
 from typing import TYPE_CHECKING
 
 from undercroft.errors import StartError, WorkerCancelled
@@ -22,7 +23,7 @@ current_worker: ContextVar[str | None] = ContextVar("current_worker", default=No
 """The path of the worker that the running code belongs to: "<supervisor's name>/<id>"; None outside of any."""
 
 # Strong references to starts under way: the loop has only weak ones.
-_starting: set[asyncio.Task[None]] = set()
+_starting: dict[asyncio.Task[None], Start] = {}
 
 
 def worker_context(path: str) -> Context:
@@ -54,9 +55,10 @@ class Start:
         self.cancelled = False
         self.worker: Worker | None = None
         self.error: BaseException | None = None
-        self._task = asyncio.get_running_loop().create_task(self._run(call), name=name, context=context.copy())
-        _starting.add(self._task)
-        self._task.add_done_callback(self._on_done)
+        own = context.copy()
+        self._task = asyncio.get_running_loop().create_task(self._run(call), name=name, context=own)
+        _starting[self._task] = self
+        self._task.add_done_callback(_on_done, context=own)
 
     @property
     def ended(self) -> bool:
@@ -81,7 +83,7 @@ class Start:
             if is_worker(made):
                 self.worker = made
                 return
-            result = await made if inspect.isawaitable(made) else made
+            result = await made if type(made) is CoroutineType or inspect.isawaitable(made) else made
             if is_worker(result):
                 self.worker = result
             else:
@@ -104,10 +106,14 @@ class Start:
             self.error.__cause__ = error
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
-        _starting.discard(task)
         if not task.cancelled():
             task.exception()
         elif not self.begun and not self.cancelled:
             self.error = WorkerCancelled("the start was cancelled by somebody who is not its supervisor")
         if self.begun or not self.cancelled:
             self._done(self)
+
+
+def _on_done(task: asyncio.Task[None]) -> None:
+    """One function for all starts: a bound method would be one more object for each."""
+    _starting.pop(task)._on_done(task)

@@ -10,14 +10,16 @@ Supervisors, which have ids or children in place of tasks, `hold` the tomb while
 from __future__ import annotations
 
 import asyncio
-import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from contextvars import copy_context
+from inspect import CO_COROUTINE
+from types import CodeType
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from undercroft.clock import SystemClock, alarm
 from undercroft.errors import DeadError, WorkerCancelled
 from undercroft.worker.latch import Latch
 from undercroft.worker.validation import require_number
+from undercroft_hookspecs.errors import UndercroftError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.worker import Clock
 
     Work = Callable[["Stop"], Awaitable[object]]
+    Watcher = Callable[[BaseException | None], object]
 
-# The loop refers to a waiting task only weakly, and a worker may be dropped by who made it: what runs is held here,
-# with the coroutine to close if its task is cancelled before the first step.
-_running: dict[asyncio.Task[None], Coroutine[object, object, object] | None] = {}
+T = TypeVar("T")
+
+# The loop refers to a waiting task only weakly, and a worker may be dropped by who made it: what runs is held here.
+_running: dict[asyncio.Task[object], Tomb] = {}
 
 
 class Stop(Latch):
@@ -38,12 +42,18 @@ class Stop(Latch):
 
     __slots__ = ("_clock",)
 
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock | None) -> None:
+        self._fired = False
+        self._subscribers = None
         self._clock = clock
 
     def __bool__(self) -> bool:
         return self._fired
+
+    @property
+    def clock(self) -> Clock:
+        """What `sleep` goes by."""
+        return self._clock or SystemClock()
 
     async def sleep(self, delay: float) -> bool:
         """Sleep for `delay` seconds of the worker's clock, or until the stop; say whether there was one.
@@ -53,11 +63,11 @@ class Stop(Latch):
         if self._fired:
             return True
         if delay <= 0:
-            await self._clock.sleep(0)
+            await self.clock.sleep(0)
             return self._fired
         woken = asyncio.get_running_loop().create_future()
         self.subscribe(woken)
-        timer = alarm(self._clock, delay, lambda: None if woken.done() else woken.set_result(None))
+        timer = alarm(self.clock, delay, lambda: None if woken.done() else woken.set_result(None))
         try:
             await woken
         finally:
@@ -70,25 +80,25 @@ class Tomb:
     """A lifecycle, and the tasks that live by it. Needs a running loop; `kill` alone may be called from anywhere."""
 
     __slots__ = (
-        "_death", "_graces", "_loop", "_reason", "_running", "_thread", "_traceback", "_watchers", "name", "stop",
+        "_death", "_graces", "_is_dead", "_loop", "_reason", "_running", "_traceback", "_watchers", "name", "stop",
     )  # fmt: skip
 
     def __init__(self, name: str = "tomb", *, clock: Clock | None = None) -> None:
         self.name = name
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-        self.stop = Stop(clock or SystemClock())
-        self._death = Latch()
+        self.stop = Stop(clock)
+        self._is_dead = False
+        self._death: Latch | None = None
         self._reason: BaseException | None = None
         self._traceback: TracebackType | None = None
-        self._watchers: tuple[Callable[[BaseException | None], object], ...] = ()
+        self._watchers: Watcher | tuple[Watcher, ...] | None = None
         self._running = 0
-        self._graces: dict[asyncio.Task[None], float] | None = None
+        self._graces: dict[asyncio.Task[object], float] | None = None
 
     @property
     def state(self) -> Literal["alive", "dying", "dead"]:
         """Where in its life it is."""
-        if self._death.is_set():
+        if self._is_dead:
             return "dead"
         return "dying" if self.stop.is_set() else "alive"
 
@@ -99,12 +109,12 @@ class Tomb:
 
     def kill(self, reason: BaseException | None = None) -> None:
         """Begin to die, or add a reason to a clean dying. Never raises, from any thread, whatever the loop is doing."""
-        if threading.get_ident() != self._thread:
-            try:
-                self._loop.call_soon_threadsafe(self._kill, reason)
-            except RuntimeError:  # The loop is closed: no other thread is in here.
-                self._kill(reason)
-        else:
+        if _is_running_here(self._loop):
+            self._kill(reason)
+            return
+        try:
+            self._loop.call_soon_threadsafe(self._kill, reason)
+        except RuntimeError:  # The loop is closed: no other thread is in here.
             self._kill(reason)
 
     def go(
@@ -118,10 +128,12 @@ class Tomb:
             DeadError: the tomb is dead; the coroutine is closed.
         """
         try:
-            return self.call(lambda _: coro, name=name, grace=grace, coro=coro)
+            task = self.call(lambda _: coro, name=name, grace=grace)
         except BaseException:
             coro.close()
             raise
+        task.add_done_callback(lambda _: coro.close())  # It has begun, unless its task was cancelled before.
+        return task
 
     def call(
         self,
@@ -129,17 +141,47 @@ class Tomb:
         *,
         name: str | None = None,
         grace: float | None = None,
-        coro: Coroutine[object, object, object] | None = None,
         context: Context | None = None,
     ) -> asyncio.Task[None]:
         """Call `work` with the stop, in a task of the tomb: like `go`, for what is not yet a coroutine."""
-        require_number("grace", grace, optional=True)
-        if self._death.is_set():
-            raise DeadError(f"{self.name} is dead")
-        task = self._loop.create_task(self._run(work), name=name or self.name, context=context)
-        _running[task] = coro
+        return self._own(self._run(work), name, grace, context)
+
+    def call_alone(self, work: Work, *, grace: float | None = None) -> None:
+        """Call `work` with the stop, in the only task that the tomb will have.
+
+        That saves the coroutine which `call` puts around work, so that its error is known in the very turn it is
+        raised in, and other tasks are told. Here it is known when the task has ended.
+        """
+        if _is_async_function(work):
+            try:
+                coro = work(self.stop)
+            except TypeError:  # It wants other arguments, which is a failure of the work, and not of this call.
+                self.call(work, grace=grace)
+            else:
+                self._own(cast("Coroutine[object, object, object]", coro), None, grace, None)
+        else:
+            self.call(work, grace=grace)
+
+    def _own(
+        self,
+        coro: Coroutine[object, object, T],
+        name: str | None,
+        grace: float | None,
+        context: Context | None,
+    ) -> asyncio.Task[T]:
+        try:
+            require_number("grace", grace, optional=True)
+            if self._is_dead:
+                raise DeadError(f"{self.name} is dead")
+        except UndercroftError:
+            coro.close()
+            raise
+        if context is None:
+            context = copy_context()  # One for the task and its callback: they would make a copy each.
+        task = self._loop.create_task(coro, name=name or self.name, context=context)
+        _running[task] = self
         self._running += 1
-        task.add_done_callback(self._on_done)
+        task.add_done_callback(_on_done, context=context)
         if grace is not None:
             if self._graces is None:
                 self._graces = {}
@@ -160,10 +202,14 @@ class Tomb:
 
     def when_dead(self, callback: Callable[[BaseException | None], object]) -> None:
         """Call back once with the reason, in the turn of the loop after death; never before this returns."""
-        if self._death.is_set():
+        if self._is_dead:
             self._loop.call_soon(callback, self._reason)
-        else:
+        elif self._watchers is None:
+            self._watchers = callback
+        elif isinstance(self._watchers, tuple):
             self._watchers = (*self._watchers, callback)
+        else:
+            self._watchers = (self._watchers, callback)
 
     async def wait_dying(self) -> None:
         """Return when dying has begun."""
@@ -171,7 +217,10 @@ class Tomb:
 
     async def wait(self) -> None:
         """Return at a clean death, or raise the reason: always the same object, its traceback as it was recorded."""
-        await self._death.wait()
+        if not self._is_dead:
+            if self._death is None:
+                self._death = Latch()
+            await self._death.wait()
         if self._reason is not None:
             raise self._reason.with_traceback(self._traceback)
 
@@ -192,22 +241,19 @@ class Tomb:
         if not self.stop.is_set():
             self._kill(WorkerCancelled(f"{self.name} was cancelled by somebody who is not its supervisor"))
 
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        coro = _running.pop(task)
+    def _on_done(self, task: asyncio.Task[object]) -> None:
         if self._graces is not None:
             self._graces.pop(task, None)
-        if task.cancelled():
-            if coro is not None:
-                coro.close()
-            self._on_cancelled()
-        else:
-            task.exception()
         self._running -= 1
+        if task.cancelled():
+            self._on_cancelled()
+        elif (error := task.exception()) is not None:
+            self._kill(error)
         if self._running == 0:
             self._kill(None)
 
     def _kill(self, reason: BaseException | None) -> None:
-        if self._death.is_set():
+        if self._is_dead:
             return
         if reason is not None and self._reason is None:
             self._reason = as_reason(reason, self.name)
@@ -215,28 +261,52 @@ class Tomb:
         if not self.stop.is_set():
             self._running += 1  # What the stop sets off may end the last task; death comes after all have been told.
             self.stop.fire()
-            for task, grace in tuple((self._graces or {}).items()):
-                self._begin_grace(task, grace)
+            if self._graces is not None:
+                for task, grace in tuple(self._graces.items()):
+                    self._begin_grace(task, grace)
             self._running -= 1
         if self._running == 0:
             self._die()
 
-    def _begin_grace(self, task: asyncio.Task[None], grace: float) -> None:
+    def _begin_grace(self, task: asyncio.Task[object], grace: float) -> None:
         if self._loop.is_closed():
             return
         if grace == 0:
             task.cancel()
         else:
-            timer = alarm(self.stop._clock, grace, task.cancel)
+            timer = alarm(self.stop.clock, grace, task.cancel, loop=self._loop)
             task.add_done_callback(lambda _: timer.cancel())
 
     def _die(self) -> None:
+        self._is_dead = True
         self._graces = None
-        self._death.fire()
-        watchers, self._watchers = self._watchers, ()
-        for callback in watchers:
-            with suppress(RuntimeError):  # The loop is closed: nobody watches there any more.
+        if self._death is not None:
+            self._death.fire()
+        watchers, self._watchers = self._watchers, None
+        if watchers is None:
+            return
+        for callback in watchers if isinstance(watchers, tuple) else (watchers,):
+            try:
                 self._loop.call_soon(callback, self._reason)
+            except RuntimeError:  # The loop is closed: nobody watches there any more.
+                return
+
+
+def _on_done(task: asyncio.Task[object]) -> None:
+    """One function for all tasks: a bound method would be one more object for each."""
+    _running.pop(task)._on_done(task)
+
+
+def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:  # No loop runs in this thread.
+        return False
+
+
+def _is_async_function(work: Work) -> bool:
+    code = getattr(work, "__code__", None)
+    return isinstance(code, CodeType) and bool(code.co_flags & CO_COROUTINE)
 
 
 def as_reason(error: BaseException, name: str) -> BaseException:

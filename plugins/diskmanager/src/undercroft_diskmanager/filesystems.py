@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from undercroft.linux import signature
-from undercroft_diskmanager.record import Filesystem, filesystem_of
+from undercroft_diskmanager.udevdb import Filesystem, filesystem_of
 from undercroft_hookspecs.errors import NotFoundError, UndercroftError
 
 if TYPE_CHECKING:

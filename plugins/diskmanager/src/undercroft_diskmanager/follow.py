@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from undercroft import PeriodicWorker, Stop, Timer
 from undercroft.linux import mountinfo
-from undercroft.linux.watch import IN_CLOSE_WRITE, Inotify, watching_proc
+from undercroft.linux.watch import IN_CLOSE_WRITE, IN_DELETE_SELF, Inotify, watching_proc
 from undercroft_diskmanager.doubts import Doubts
 from undercroft_diskmanager.touched import Pending
 from undercroft_diskmanager.udev import Monitor, Source
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.records import BlockDevice
     from undercroft_hookspecs.worker import Clock
 
-SETTLE_SECONDS = 0.02
+SETTLE_SECONDS = 0.01
 RESYNC_JITTER = 0.1
 
 Counted = Literal["rescans", "overflows"]
@@ -142,6 +142,7 @@ class NodeWatch:
     def __init__(self, pending: Pending, dev: Path) -> None:
         self._pending, self._dev = pending, dev
         self._inotify = Inotify(self._on_close)
+        self._covered: tuple[str, ...] = ()
         self._is_full = False
 
     def __enter__(self) -> Self:
@@ -151,14 +152,18 @@ class NodeWatch:
         self._inotify.close()
 
     def cover(self, paths: tuple[str, ...]) -> None:
-        """Watch these nodes too."""
+        """Watch these nodes too; cheap if they are the same as before."""
+        if paths == self._covered:
+            return
+        self._covered = paths
         try:
             for path in paths:
-                self._inotify.watch(Path(path), IN_CLOSE_WRITE)
+                self._inotify.watch(Path(path), IN_CLOSE_WRITE | IN_DELETE_SELF)
         except OSError as error:
             if not self._is_full:
                 logger.warning("cannot watch all devices for writers: %s; new filesystems are seen at a resync", error)
             self._is_full = True
 
     def _on_close(self, path: Path, _: str) -> None:
+        self._covered = ()  # The node may have been removed, and another one of its name is another file.
         self._pending.touch(str(path.relative_to(self._dev)))

@@ -6,20 +6,19 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from undercroft_diskmanager import claims, record, udevdb
+from undercroft_diskmanager import claims, record
 from undercroft_diskmanager.claims import SWAP
-from undercroft_diskmanager.record import Filesystem
 from undercroft_diskmanager.sysfs import Node, Roots, Sysfs
+from undercroft_diskmanager.udevdb import Database, Entry, Filesystem
 from undercroft_hookspecs.errors import UndercroftError
 
 if TYPE_CHECKING:
     from undercroft_diskmanager.filesystems import Filesystems
     from undercroft_diskmanager.touched import Touched
-    from undercroft_diskmanager.udevdb import Entry
     from undercroft_hookspecs.records import BlockDevice
 
 UNREADABLE = frozenset({errno.EPERM, errno.EACCES, errno.ENXIO, errno.ENOMEDIUM, errno.ENODEV})
@@ -35,15 +34,14 @@ class ListingError(UndercroftError):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One listed device as far as it can be read without running a program."""
+    """What one look has found: the names that were read again, and the devices of these that are listed."""
 
-    node: Node
-    kind: str
-    entry: Entry | None
-    in_use: bool
-    is_readable: bool
-    is_doubtful: bool
-    """It is in use, and nothing to be seen is the reason."""
+    names: Collection[str]
+    devices: dict[str, BlockDevice] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    """Those of the devices of which nobody has said what is on them."""
+    doubtful: list[str] = field(default_factory=list)
+    """Those that are in use for no visible reason."""
 
 
 class Lister:
@@ -58,12 +56,14 @@ class Lister:
     ) -> None:
         self._roots = roots or Roots()
         self._sysfs = Sysfs(self._roots)
+        self._udev = Database(self._roots)
         self._names = names or self._sysfs.names
         self._filesystems = filesystems
         self._nodes: dict[str, Node] = {}
         self._claims: Mapping[str, str] = {}
         self._devices: dict[str, BlockDevice] = {}
         self._doubtful: set[str] = set()
+        self._records: dict[str, tuple[object, BlockDevice]] = {}
 
     @property
     def devices(self) -> tuple[BlockDevice, ...]:
@@ -87,42 +87,25 @@ class Lister:
             ListingError: /sys cannot be read.
         """
         try:
-            names, seen = await asyncio.to_thread(self._look, touched)
+            seen = await asyncio.to_thread(self._look, touched, udev_lives=udev_lives)
         except OSError as error:
             raise ListingError(f"cannot list the block devices: {error}; is {self._roots.sys} mounted?") from error
-        found = await asyncio.gather(*(self._filesystem(one, udev_lives=udev_lives) for one in seen))
-        for name in names:
+        found = dict(seen.devices)
+        paths = [self._roots.dev / found[name].device_name for name in seen.unknown]
+        for name, filesystem in zip(seen.unknown, await asyncio.gather(*map(self._filesystems.of, paths)), strict=True):
+            found[name] = record.with_filesystem(found[name], filesystem)
+        for name in seen.names:
             self._devices.pop(name, None)
-        for one, filesystem in zip(seen, found, strict=True):
-            self._devices[one.node.name] = self._record(one, filesystem)
-        self._doubtful = self._doubtful.difference(names) | {one.node.name for one in seen if one.is_doubtful}
+        self._devices.update(found)
+        self._doubtful = self._doubtful.difference(seen.names).union(seen.doubtful)
         return self.devices
 
-    async def _filesystem(self, seen: Seen, *, udev_lives: bool) -> Filesystem:
-        entry = seen.entry if udev_lives else None
-        if entry is not None:
-            filesystem = record.filesystem_of(entry.properties)
-            if filesystem.type or not seen.node.name.startswith(SKIPPED_BY_UDEV):
-                return filesystem
-        if not seen.is_readable or not seen.node.size_bytes:
-            return Filesystem()
-        return await self._filesystems.of(self._roots.dev / seen.node.device_name)
+    def _look(self, touched: Touched, *, udev_lives: bool) -> Seen:
+        """Read what was touched, as far as it takes no other program. In a thread."""
+        names = self._read_everything() if touched.everything else self._read(touched)
+        return self._see(names, udev_lives=udev_lives)
 
-    def _record(self, seen: Seen, filesystem: Filesystem) -> BlockDevice:
-        claim = self._claims.get(seen.node.name, "")
-        return record.build(
-            seen.node,
-            seen.kind,
-            seen.entry,
-            filesystem,
-            in_use=seen.in_use,
-            mount_point="" if claim == SWAP else claim,
-        )
-
-    def _look(self, touched: Touched) -> tuple[Iterable[str], list[Seen]]:
-        """The names that were read again, and those of them that are listed. In a thread."""
-        if touched.everything:
-            return self._look_at_everything()
+    def _read(self, touched: Touched) -> Collection[str]:
         names = set(touched.names)
         if touched.claims:
             names |= self._newly_claimed()
@@ -131,21 +114,21 @@ class Lister:
         # A device made of others that is new: from now on it has them in use.
         below = self._family(self._lower(names)) - names
         self._read_nodes(below)
-        names |= below
-        return names, self._see(names)
+        return names | below
 
-    def _look_at_everything(self) -> tuple[Iterable[str], list[Seen]]:
+    def _read_everything(self) -> Collection[str]:
         known = set(self._nodes)
         names = known | {name.replace("/", "!") for name in self._names()}
         self._read_nodes(names)
         self._claims = self._read_claims()
-        return names, self._see(names)
+        return names
 
     def _read_nodes(self, names: Iterable[str]) -> None:
         for name in names:
             node = self._sysfs.node(name)
             if node is None:
                 self._nodes.pop(name, None)
+                self._records.pop(name, None)
             else:
                 self._nodes[name] = node
 
@@ -167,33 +150,72 @@ class Lister:
     def _lower(self, names: Iterable[str]) -> set[str]:
         return {lower for name in names if (node := self._nodes.get(name)) for lower in node.lower}
 
-    def _see(self, names: Iterable[str]) -> list[Seen]:
-        nodes = (node for name in names if (node := self._nodes.get(name)) and not self._is_left_over(node))
-        listed = ((node, kind) for node in nodes if (kind := record.kind_of(node)) is not None)
-        claimed = {node.disk for name in self._claims if (node := self._nodes.get(name))}
-        return [seen for node, kind in listed if (seen := self._see_one(node, kind, claimed)) is not None]
+    def _see(self, names: Collection[str], *, udev_lives: bool) -> Seen:
+        seen = Seen(names)
+        claimed_disks = {node.disk for name in self._claims if (node := self._nodes.get(name))}
+        for node in filter(None, map(self._nodes.get, names)):
+            kind = record.kind_of(node)
+            held = None if kind is None or self._is_left_over(node) else self._held(node)
+            if kind is None or held is None:
+                continue
+            entry = self._udev.entry(node, self._diskseq(node))
+            filesystem = self._filesystem(node, entry) if udev_lives else None
+            if filesystem is None and held not in UNREADABLE and node.size_bytes:
+                seen.unknown.append(node.name)
+            if held == errno.EBUSY and node.disk not in claimed_disks and not self._sysfs.is_held(node):
+                seen.doubtful.append(node.name)
+            seen.devices[node.name] = self._record(node, kind, entry, filesystem, is_held=held != 0)
+        return seen
+
+    def _record(
+        self, node: Node, kind: str, entry: Entry | None, filesystem: Filesystem | None, *, is_held: bool
+    ) -> BlockDevice:
+        """The device's record: the last one again, if it would be made of the same."""
+        claim = self._claims.get(node.name, "")
+        made_of = (node, entry, filesystem, is_held, claim)
+        known = self._records.get(node.name)
+        if known is not None and known[0] == made_of:
+            return known[1]
+        device = record.build(
+            node,
+            kind,
+            entry,
+            filesystem or Filesystem(),
+            in_use=is_held,
+            mount_point="" if claim == SWAP else claim,
+        )
+        self._records[node.name] = (made_of, device)
+        return device
+
+    def _filesystem(self, node: Node, entry: Entry | None) -> Filesystem | None:
+        """What udev says is on the device; None if it has not looked."""
+        if entry is None:
+            return None
+        is_skipped = not entry.filesystem.type and node.name.startswith(SKIPPED_BY_UDEV)
+        return None if is_skipped else entry.filesystem
+
+    def _diskseq(self, node: Node) -> str:
+        """That of the whole disk, for a partition."""
+        return (self._nodes.get(node.disk) or node).diskseq
 
     def _is_left_over(self, node: Node) -> bool:
         """Whether it is a partition of a disk that there is nothing behind any more: a loop device keeps its own."""
         disk = self._nodes.get(node.disk)
         return disk is not None and disk is not node and not disk.size_bytes
 
-    def _see_one(self, node: Node, kind: str, claimed_disks: set[str]) -> Seen | None:
-        """None if there is no node for it: a container sees the host's devices in /sys, and has not got them."""
-        is_readable, is_doubtful = True, False
+    def _held(self, node: Node) -> int | None:
+        """0, or the errno of opening it for ourselves alone; None if there is no node to open.
+
+        A container sees the host's devices in /sys, and has not got their nodes.
+        """
         try:
-            fd = os.open(
-                f"{self._roots.dev}/{node.device_name}", os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC
+            os.close(
+                os.open(f"{self._roots.dev}/{node.device_name}", os.O_RDONLY | os.O_EXCL | os.O_NONBLOCK | os.O_CLOEXEC)
             )
-            os.close(fd)
-            in_use = False
         except FileNotFoundError:
             return None
         except OSError as error:
-            in_use = True
-            is_readable = error.errno not in UNREADABLE
-            if error.errno == errno.EBUSY:
-                is_doubtful = node.disk not in claimed_disks and not self._sysfs.is_held(node)
-            else:
+            if error.errno != errno.EBUSY:
                 logger.debug("%s is taken to be in use: %s", node.device_name, error)
-        return Seen(node, kind, udevdb.read(self._roots, node), in_use, is_readable, is_doubtful)
+            return error.errno or errno.EIO
+        return 0

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from undercroft_diskmanager.sysfs import Node
-from undercroft_diskmanager.udevdb import Entry, decode
+from undercroft_diskmanager.udevdb import Entry, Filesystem
 from undercroft_hookspecs.records import BlockDevice
 
 MIB = 1024 * 1024
@@ -31,15 +32,6 @@ EMPTY_PREFIXES = ("zram", "nbd")
 SCSI_ADDRESS = re.compile(r"/(\d+):(\d+):(\d+):(\d+)/block/[^/]+(?:/[^/]+)?$")
 
 
-@dataclass(frozen=True, slots=True)
-class Filesystem:
-    """What is on a device; all empty where nothing is, or nothing is known."""
-
-    type: str = ""
-    uuid: str = ""
-    label: str = ""
-
-
 def kind_of(node: Node) -> str | None:
     """`disk`, `part` or `loop`; None for what is not listed."""
     if node.devtype == "partition":
@@ -51,15 +43,6 @@ def kind_of(node: Node) -> str | None:
     if node.major in (RAM_MAJOR, FLOPPY_MAJOR) or node.name.startswith(OTHER_PREFIXES):
         return None
     return "disk" if node.scsi_type in ("", SCSI_DISK) else None
-
-
-def filesystem_of(properties: Mapping[str, str]) -> Filesystem:
-    """What udev, or blkid in udev's form, says is on a device."""
-    return Filesystem(
-        type=properties.get("ID_FS_TYPE", ""),
-        uuid=decode(properties.get("ID_FS_UUID_ENC") or properties.get("ID_FS_UUID", "")),
-        label=decode(properties.get("ID_FS_LABEL_ENC") or properties.get("ID_FS_LABEL", "")),
-    )
 
 
 def hardware_id(properties: Mapping[str, str]) -> str:
@@ -98,4 +81,11 @@ def build(
         filesystem_type=filesystem.type,
         in_use=in_use,
         mount_point=mount_point,
+    )
+
+
+def with_filesystem(device: BlockDevice, filesystem: Filesystem) -> BlockDevice:
+    """The record, with what has been found on the device."""
+    return msgspec.structs.replace(
+        device, filesystem_type=filesystem.type, uuid=filesystem.uuid, label=filesystem.label
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 SECTOR_BYTES = 512  # The unit of `size`, whatever the device's own sectors are.
@@ -38,7 +38,7 @@ class Node:
     """`disk` or `partition`."""
     size_bytes: int
     diskseq: str
-    """Counts every new medium: the disk's own for a partition; empty before Linux 5.15."""
+    """Counts every new medium; empty for a partition, which has its disk's, and before Linux 5.15."""
     disk: str
     """The name of the whole disk; its own, if it is one."""
     scsi_type: str = ""
@@ -57,7 +57,7 @@ class Sysfs:
     def __init__(self, roots: Roots) -> None:
         self._block = f"{roots.sys}/class/block"
         self._prefix = len(str(roots.sys))
-        self._sys = str(roots.sys)
+        self._known: dict[str, tuple[str, str, Node]] = {}
 
     def names(self) -> Sequence[str]:
         """The names of all block devices.
@@ -72,22 +72,34 @@ class Sysfs:
         folder = f"{self._block}/{name}"
         try:
             devpath = self._devpath(folder)
-            values = _pairs(_read(f"{folder}/uevent"))
-            size = int(_read(f"{folder}/size"))
-            major, minor = int(values["MAJOR"]), int(values["MINOR"])
+            uevent = _read(f"{folder}/uevent")
+            size_bytes = int(_read(f"{folder}/size")) * SECTOR_BYTES
+            known = self._known.get(name)
+            if known is not None and known[:2] == (devpath, uevent) and not name.startswith(HOLDER_PREFIXES):
+                # The same device with the same medium: nothing but its size can have changed.
+                node = known[2] if known[2].size_bytes == size_bytes else replace(known[2], size_bytes=size_bytes)
+            else:
+                node = self._new_node(name, devpath, uevent, size_bytes)
         except (OSError, ValueError, KeyError):
+            self._known.pop(name, None)
             return None
+        self._known[name] = (devpath, uevent, node)
+        return node
+
+    def _new_node(self, name: str, devpath: str, uevent: str, size_bytes: int) -> Node:
+        folder = f"{self._block}/{name}"
+        values = dict(line.split("=", 1) for line in uevent.splitlines() if "=" in line)
         devtype = values.get("DEVTYPE", "disk")
         above, _, last = devpath.rpartition("/")
         disk = above.rpartition("/")[2] if devtype == "partition" else last
         return Node(
             name=name,
             devpath=devpath,
-            major=major,
-            minor=minor,
+            major=int(values["MAJOR"]),
+            minor=int(values["MINOR"]),
             devtype=devtype,
-            size_bytes=size * SECTOR_BYTES,
-            diskseq=values.get("DISKSEQ") or (self._diskseq(disk) if disk != name else ""),
+            size_bytes=size_bytes,
+            diskseq=values.get("DISKSEQ", ""),
             disk=disk,
             scsi_type=self._scsi_type(folder, devpath),
             lower=self._lower(folder, name),
@@ -103,12 +115,6 @@ class Sysfs:
     def _devpath(self, folder: str) -> str:
         target = os.readlink(folder)  # noqa: PTH115 - Path costs as much again as the call.
         return os.path.normpath(f"{self._block}/{target}")[self._prefix :]
-
-    def _diskseq(self, disk: str) -> str:
-        try:
-            return _read(f"{self._block}/{disk}/diskseq").strip()
-        except OSError:
-            return ""
 
     def _scsi_type(self, folder: str, devpath: str) -> str:
         if "/target" not in devpath and "/host" not in devpath:
@@ -133,7 +139,3 @@ def _read(path: str) -> str:
         return os.read(fd, 4096).decode("utf-8", "replace")
     finally:
         os.close(fd)
-
-
-def _pairs(text: str) -> dict[str, str]:
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)

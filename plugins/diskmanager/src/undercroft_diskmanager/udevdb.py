@@ -13,49 +13,93 @@ from dataclasses import dataclass, field
 
 from undercroft_diskmanager.sysfs import Node, Roots
 
-_BY_DISKSEQ = re.compile(r"disk/by-diskseq/(\d+)(?:-part\d+)?$")
+_LINK = re.compile(r"^S:(.*)$", re.MULTILINE)
+_PROPERTY = re.compile(
+    r"^E:(ID_(?:BUS|SERIAL|WWN|WWN_WITH_EXTENSION|FS_TYPE|FS_UUID|FS_UUID_ENC|FS_LABEL|FS_LABEL_ENC))=(.*)$",
+    re.MULTILINE,
+)
+_BY_DISKSEQ = re.compile(r"^S:disk/by-diskseq/(\d+)(?:-part\d+)?$", re.MULTILINE)
 _ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})")
 
 
 @dataclass(frozen=True, slots=True)
+class Filesystem:
+    """What is on a device; all empty where nothing is, or nothing is known."""
+
+    type: str = ""
+    uuid: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One device's entry: links relative to /dev, sorted, and properties."""
+    """One device's entry: links relative to /dev, sorted, and the properties that a record is made of."""
 
     links: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
+    filesystem: Filesystem = Filesystem()
+    diskseqs: frozenset[str] = frozenset()
 
     def is_of(self, diskseq: str) -> bool:
         """Whether it is about the medium of that sequence number; an old udev does not say, and is believed."""
-        told = [match[1] for link in self.links if (match := _BY_DISKSEQ.match(link))]
-        return not told or not diskseq or diskseq in told
+        return not self.diskseqs or not diskseq or diskseq in self.diskseqs
 
 
 def parse(text: str) -> Entry:
-    """Read an entry; lines of other kinds, and such as are no lines of an entry, are left out."""
-    links: list[str] = []
-    properties: dict[str, str] = {}
-    for line in text.split("\n"):
-        kind, value = line[:2], line[2:]
-        if kind == "S:":
-            links.append(value)
-        elif kind == "E:" and "=" in value:
-            key, _, content = value.partition("=")
-            properties[key] = content
-    return Entry(tuple(sorted(links)), properties)
+    """Read an entry; what a record does not need, and what is no line of an entry, is left out."""
+    properties = dict(_PROPERTY.findall(text))
+    return Entry(
+        links=tuple(sorted(_LINK.findall(text))),
+        properties=properties,
+        filesystem=filesystem_of(properties),
+        diskseqs=frozenset(_BY_DISKSEQ.findall(text)),
+    )
 
 
-def read(roots: Roots, node: Node) -> Entry | None:
-    """The entry of a device; None if there is none, or if it is about a medium that has gone. Blocks."""
-    try:
-        fd = os.open(f"{roots.udev}/data/b{node.major}:{node.minor}", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        text = os.read(fd, 65536).decode("utf-8", "replace")
-    finally:
-        os.close(fd)
-    entry = parse(text)
-    return entry if entry.is_of(node.diskseq) else None
+def filesystem_of(properties: Mapping[str, str]) -> Filesystem:
+    """What udev, or blkid in udev's form, says is on a device."""
+    return Filesystem(
+        type=properties.get("ID_FS_TYPE", ""),
+        uuid=decode(properties.get("ID_FS_UUID_ENC") or properties.get("ID_FS_UUID", "")),
+        label=decode(properties.get("ID_FS_LABEL_ENC") or properties.get("ID_FS_LABEL", "")),
+    )
+
+
+class Database:
+    """Reads entries, and remembers them: udev replaces the file of an entry whenever it changes."""
+
+    def __init__(self, roots: Roots) -> None:
+        self._prefix = f"{roots.udev}/data/b"
+        self._known: dict[str, tuple[tuple[int, int, int], Entry]] = {}
+
+    def entry(self, node: Node, diskseq: str) -> Entry | None:
+        """The entry of a device; None if there is none, or if it is about another medium than `diskseq`. Blocks."""
+        path = f"{self._prefix}{node.major}:{node.minor}"
+        try:
+            entry = self._entry(path)
+        except OSError:
+            self._known.pop(path, None)
+            return None
+        return entry if entry.is_of(diskseq) else None
+
+    def _entry(self, path: str) -> Entry:
+        version = _version(os.stat(path))  # noqa: PTH116 - Path costs as much again as the call.
+        known = self._known.get(path)
+        if known is not None and known[0] == version:
+            return known[1]
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            version = _version(os.fstat(fd))
+            text = os.read(fd, 65536).decode("utf-8", "replace")
+        finally:
+            os.close(fd)
+        entry = parse(text)
+        self._known[path] = (version, entry)
+        return entry
+
+
+def _version(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def decode(value: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -11,9 +11,17 @@ from undercroft_conformance.drive import Bench, judge
 from undercroft_conformance.stalls import loop_factories
 from undercroft_conformance.verdict import Check, RuleBroken, Unjudged
 
+if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
+
 S = TypeVar("S")
 
 LOOPS = tuple(loop_factories())
+
+
+def parameters(checks: Sequence[Check[S]]) -> list[ParameterSet]:
+    """One parameter for each check, under its rule's id and with the kit's mark."""
+    return [pytest.param(check, id=check.rule.id, marks=pytest.mark.conformance(check.rule.id)) for check in checks]
 
 
 def judge_or_skip(check: Check[S], make: Callable[[Bench], S], *, loop: str) -> None:

@@ -24,6 +24,7 @@ import pytest
 from undercroft.testing import FakeAgent, MemoryStore
 from undercroft.testing.agent import FakeUnitAgent
 from undercroft_conformance import Subject, WorkerConformance
+from undercroft_conformance.plugin import specifications
 """
 
 TEST_CLASS = """

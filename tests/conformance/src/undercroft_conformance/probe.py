@@ -23,5 +23,6 @@ added = time.process_time() - began
 leaks = [str(leak) for leak in difference(before, snapshot(below=()))]
 own = sys.argv[1].partition(".")[0]
 modules = sorted({name.partition(".")[0] for name in sys.modules if name not in known} - {own})
-print(json.dumps({"base": base, "added": added, "modules": modules[:20], "leaks": leaks}))
+answer = {"base": base, "added": added, "traced": sys.gettrace() is not None, "modules": modules[:20], "leaks": leaks}
+print(json.dumps(answer))
 """

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import pytest
 
 from undercroft_conformance.checks.storage import CHECKS, StorageCase
-from undercroft_conformance.doors import LOOPS, judge_or_skip
+from undercroft_conformance.doors import LOOPS, judge_or_skip, parameters
 from undercroft_conformance.verdict import Check
 from undercroft_hookspecs.storage import FilesystemSource, VolumeSource
 
@@ -29,7 +29,7 @@ class StorageProviderConformance:
         raise NotImplementedError("a subclass of StorageProviderConformance has a fixture `source`")
 
     @pytest.mark.parametrize("loop", LOOPS)
-    @pytest.mark.parametrize("check", CHECKS, ids=str)
+    @pytest.mark.parametrize("check", parameters(CHECKS))
     def test_storage(
         self, check: Check[StorageCase], loop: str, source: FilesystemSource | VolumeSource, tmp_path: Path
     ) -> None:

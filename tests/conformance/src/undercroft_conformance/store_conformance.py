@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 
 from undercroft_conformance.checks import store_concurrency, store_data, store_leases, store_watches
-from undercroft_conformance.doors import LOOPS, judge_or_skip
+from undercroft_conformance.doors import LOOPS, judge_or_skip, parameters
 from undercroft_conformance.stores import OpenStore, StoreCase
 from undercroft_conformance.verdict import Check
 
@@ -35,7 +35,7 @@ class StoreConformance:
         raise NotImplementedError("a subclass of StoreConformance has a fixture `open_store`")
 
     @pytest.mark.parametrize("loop", LOOPS)
-    @pytest.mark.parametrize("check", CHECKS, ids=str)
+    @pytest.mark.parametrize("check", parameters(CHECKS))
     def test_store(self, check: Check[StoreCase], loop: str, open_store: OpenStore) -> None:
         """The store keeps one rule on one loop."""
         judge_or_skip(check, lambda bench: StoreCase(open_store, self.real_time, bench), loop=loop)

@@ -40,9 +40,6 @@ class Check(Generic[S_contra]):
     rule: Rule
     run: Callable[[S_contra], Awaitable[None]]
 
-    def __str__(self) -> str:
-        return self.rule.id
-
 
 def expect(holds: object, found: str) -> None:
     """Say that the rule is broken, and how, unless something holds."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from undercroft_conformance.checks import conduct, declarations, engine, exposure, lifecycle
-from undercroft_conformance.doors import LOOPS, judge_or_skip
+from undercroft_conformance.doors import LOOPS, judge_or_skip, parameters
 from undercroft_conformance.life import Case
 from undercroft_conformance.plugin import load
 from undercroft_conformance.subject import Subject
@@ -38,7 +38,7 @@ class WorkerConformance:
         raise NotImplementedError("a subclass of WorkerConformance has a fixture `subject`")
 
     @pytest.mark.parametrize("loop", LOOPS)
-    @pytest.mark.parametrize("check", CHECKS, ids=str)
+    @pytest.mark.parametrize("check", parameters(CHECKS))
     def test_worker(self, check: Check[Case], loop: str, subject: Subject) -> None:
         """The plugin keeps one rule on one loop."""
         judge_or_skip(check, lambda bench: Case(load(self.plugin), subject, bench), loop=loop)

@@ -33,7 +33,9 @@ LIST_REVISION = _rule(
 )
 KEY_LENGTH = _rule("key-length", _KEYS)
 KEY_FORM = _rule("key-form", _KEYS)
-VALUE_BYTES = _rule("value-bytes", "An ordered map of keys to bytes with transactions, watches and leases.")
+VALUE_BYTES = _rule(
+    "value-bytes", "The Store contract: an ordered map of keys to bytes with transactions, watches and leases."
+)
 READ_OWN_WRITE = _rule("read-own-write", _LINEARIZABLE)
 TRANSACT_ALL = _rule("transact-all", _TRANSACTION)
 TRANSACT_NOTHING = _rule("transact-nothing", _TRANSACTION)
