@@ -15,9 +15,10 @@ import msgspec
 from undercroft_hookspecs.errors import AlreadyExistsError, NotFoundError, NotValidError
 from undercroft_hookspecs.identity import ModelId
 from undercroft_hookspecs.state import Life, Model
+from undercroft_model.cleanups import ask_cleanup
 from undercroft_model.modelconfig import check_model_config
-from undercroft_model.rows import Cleanup, ModelName
-from undercroft_model.tables import CLEANUPS, MODEL, MODEL_NAMES
+from undercroft_model.rows import ModelName
+from undercroft_model.tables import MODEL, MODEL_NAMES
 
 if TYPE_CHECKING:
     import random
@@ -108,7 +109,7 @@ async def destroy_model(tx: Transaction, model: ModelId, *, force: bool = False)
     """
     record = await tx.need(MODEL.of(model), "self", what="model")
     tx.put(MODEL.of(model), "self", record=msgspec.structs.replace(record, life=Life.DYING))
-    tx.put(CLEANUPS.of(model), "model", "self", record=Cleanup(force=force))
+    await ask_cleanup(tx, model, "model", "self", force=force)
 
 
 async def living_model(tx: Transaction, model: ModelId) -> Model:
