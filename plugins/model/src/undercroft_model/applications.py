@@ -12,9 +12,10 @@ from undercroft_hookspecs.errors import AlreadyExistsError, NotValidError
 from undercroft_hookspecs.identity import ApplicationName
 from undercroft_hookspecs.state import Application, Life
 from undercroft_model.charmrecords import charm_of, need_application, next_charm_url
+from undercroft_model.charms import values as charm_values
 from undercroft_model.cleanups import ask_cleanup, note_loss
 from undercroft_model.models import living_model
-from undercroft_model.options import describe_options, effective_options, typed_options
+from undercroft_model.options import describe_options, typed
 from undercroft_model.relations import add_peers, check_endpoints_kept
 from undercroft_model.rows import Config, Resource
 from undercroft_model.tables import APPLICATIONS, CONFIG, RESOURCES
@@ -84,7 +85,7 @@ async def deploy(
         storage=dict(deployment.storage),
         resources={name: resource.sha256 for name, resource in deployment.resources.items()},
     )
-    tx.put(CONFIG.of(model), deployment.name, record=Config(values=_set_options(charm, deployment.config)))
+    tx.put(CONFIG.of(model), deployment.name, record=Config(values=_set(typed(charm, deployment.config))))
     _put_resources(tx, model, deployment.name, deployment.resources)
     await add_peers(tx, model, deployment.name, charm, now=now)
     first = min(wanted, MAX_UNITS_AT_ONCE)
@@ -172,13 +173,14 @@ async def set_config(
     """
     application = await need_application(tx, model, name)
     charm = await charm_of(tx, model, application)
-    asked = {**dict.fromkeys(reset), **values}
-    if "trust" in asked and "trust" not in charm.options:
-        trust = str(asked.pop("trust")).lower() == "true"
+    asked, dropped = dict(values), set(reset)
+    if "trust" not in charm.options and ("trust" in asked or "trust" in dropped):
+        trust = str(asked.pop("trust", "false")).lower() == "true"
+        dropped.discard("trust")
         tx.put(APPLICATIONS.of(model), name, record=msgspec.structs.replace(application, trust=trust))
     before = await tx.get(CONFIG.of(model), name) or Config()
-    merged = {**before.values, **typed_options(charm, asked)}
-    tx.put(CONFIG.of(model), name, record=Config(values=_without_unset(merged)))
+    changed = charm_values.changed(charm, before.values, to=typed(charm, asked), reset=dropped)
+    tx.put(CONFIG.of(model), name, record=Config(values=changed))
 
 
 async def get_config(tx: Transaction, model: ModelId, name: str) -> dict[str, ConfigValue]:
@@ -198,7 +200,7 @@ async def effective_config(tx: Transaction, model: ModelId, name: str) -> dict[s
         NotFoundError: there is no such application.
     """
     charm = await charm_of(tx, model, await need_application(tx, model, name))
-    return effective_options(charm, (await tx.get(CONFIG.of(model), name) or Config()).values)
+    return charm_values.effective(charm, (await tx.get(CONFIG.of(model), name) or Config()).values)
 
 
 async def set_trust(tx: Transaction, model: ModelId, name: str, trust: bool) -> None:
@@ -261,12 +263,9 @@ def _check_names(
                 raise NotValidError(f'charm "{charm.name}" has no {kind} called "{name}"', field=kind)
 
 
-def _set_options(charm: Charm, config: Mapping[str, object]) -> dict[str, Scalar]:
-    return _without_unset(typed_options(charm, config))
-
-
-def _without_unset(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    return {option: value for option, value in sorted(values.items()) if value is not None}
+def _set(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """Only what was set: None stands for the default."""
+    return {option: value for option, value in values.items() if value is not None}
 
 
 def _put_resources(tx: Transaction, model: ModelId, name: str, resources: Mapping[str, Resource]) -> None:
@@ -277,10 +276,5 @@ def _put_resources(tx: Transaction, model: ModelId, name: str, resources: Mappin
 async def _carry_config(tx: Transaction, model: ModelId, name: str, charm: Charm, config: Mapping[str, object]) -> None:
     """Keep of the old values what the new charm can take; what is set now must be right."""
     before = await tx.get(CONFIG.of(model), name) or Config()
-    kept: dict[str, Scalar] = {}
-    for option, value in before.values.items():
-        try:
-            kept |= typed_options(charm, {option: value})
-        except NotValidError:
-            continue  # Gone, or of another type now: the default holds.
-    tx.put(CONFIG.of(model), name, record=Config(values=_without_unset({**kept, **typed_options(charm, config)})))
+    kept = charm_values.carried_over(before.values, to=charm)
+    tx.put(CONFIG.of(model), name, record=Config(values=_set(kept | typed(charm, config))))

@@ -1,8 +1,8 @@
 """What is shown of statuses, where it is more than what was set.
 
-A unit's error is kept by its agent, and shown as its workload's. A unit that nobody has heard of yet has the statuses of
-one that waits for its machine; one whose host is away is lost. An application whose leader has set nothing has the worst
-status of its units.
+A unit's error is kept by its agent, and shown as its workload's. A unit that nobody has heard of yet has the statuses
+of one that waits for its machine; one whose host is away is lost. An application whose leader has set nothing has the
+worst status of its units.
 """
 
 from __future__ import annotations

@@ -72,10 +72,10 @@ async def read_view(store: Store, model: Model) -> View:
 
 
 def _decode(model: Model, hosts: Mapping[str, HostSeen], lists: Mapping[str, Sequence[Entry]]) -> View:
-    id = model_id(model)
+    uuid = model_id(model)
 
     def records(table: ModelTable[R]) -> dict[tuple[str, ...], R]:
-        rows = table.of(id)
+        rows = table.of(uuid)
         return {rows.parts(entry.key): rows.decode(entry) for entry in lists[table.name]}
 
     units = {unit.name: unit for unit in records(UNITS).values()}
