@@ -54,6 +54,7 @@ class StorageSpec(Record, frozen=True, kw_only=True):
     maximum: int | None = 1
     minimum_size_mib: int = 0
     location: str = ""
+    properties: tuple[str, ...] = ()
 
 
 class ResourceSpec(Record, frozen=True, kw_only=True):
@@ -64,6 +65,15 @@ class ResourceSpec(Record, frozen=True, kw_only=True):
     description: str = ""
 
 
+class DeviceSpec(Record, frozen=True, kw_only=True):
+    """A device that the charm asks for, such as a GPU. `maximum` None: any number."""
+
+    type: str
+    description: str = ""
+    minimum: int = 1
+    maximum: int | None = 1
+
+
 class MetricSpec(Record, frozen=True, kw_only=True):
     """A metric that the charm may add."""
 
@@ -72,7 +82,12 @@ class MetricSpec(Record, frozen=True, kw_only=True):
 
 
 class Charm(Record, frozen=True, kw_only=True):
-    """A charm: `sha256` is its archive's."""
+    """A charm: `sha256` is its archive's.
+
+    `bases` are like `ubuntu@22.04`; `series` are the old names as the charm has them, whose bases are in `bases`, too,
+    where they are known. `assumes` is the list of the file: names, and mappings `any-of` and `all-of`. `plan_required`
+    is metrics.yaml's.
+    """
 
     name: str
     sha256: str
@@ -94,3 +109,13 @@ class Charm(Record, frozen=True, kw_only=True):
     metrics: Mapping[str, MetricSpec] = msgspec.field(default_factory=dict)
     terms: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
+    display_name: str = ""
+    maintainers: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    links: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    series: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    charm_user: Literal["", "root", "sudoer", "non-root"] = ""
+    devices: Mapping[str, DeviceSpec] = msgspec.field(default_factory=dict)
+    payloads: Mapping[str, str] = msgspec.field(default_factory=dict)
+    plan_required: bool = False
