@@ -45,7 +45,8 @@ class Table(Generic[R]):
 
     def parts(self, key: str) -> tuple[str, ...]:
         """The id that a key of this table stands for."""
-        return tuple(unquote(part) for part in key.removeprefix(self.prefix).split("/"))
+        parts = tuple(key.removeprefix(self.prefix).split("/"))
+        return tuple(map(unquote, parts)) if "%" in key else parts
 
     def under(self, *parts: str) -> str:
         """The prefix of all records whose id begins with these parts."""
