@@ -56,6 +56,23 @@ class BlobFacade(Protocol):
         """
 
 
+@runtime_checkable
+class CharmArchiveFacade(Protocol):
+    """Charm archives, put into folders by whoever knows how to do that safely; no other plugin opens one."""
+
+    async def unpack(self, sha256: str, to: Path) -> Sequence[str]:
+        """Unpack a charm over the folder `to`, made if need be, and give the sorted paths that are the charm's.
+
+        Files and links replace whatever has their name, folders merge, the rest stays. Nothing is written before the
+        archive was verified and judged whole, and never anything outside `to`. After an interruption, call it again.
+
+        Raises:
+            NotFoundError: there is no such archive.
+            NotValidError: it is not safe, or `to` is no folder.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookResult:
     """How a hook ended: its exit status, or `missing` where the charm has no such hook."""

@@ -172,8 +172,7 @@ def _tidy(venv: Path) -> None:
     for name in ("pyvenv.cfg", ".gitignore", "CACHEDIR.TAG", ".lock"):
         (venv / name).unlink(missing_ok=True)
     for path in (venv / "bin").glob("*"):
-        if path.is_symlink() or path.name.lower().startswith(("activate", "deactivate")):
+        if path.is_symlink() or path.suffix == ".bat" or path.name.lower().startswith(("activate", "deactivate")):
             path.unlink()
-    for link in (venv / "lib64",):
-        if link.is_symlink():
-            link.unlink()
+    if (venv / "lib64").is_symlink():
+        (venv / "lib64").unlink()
