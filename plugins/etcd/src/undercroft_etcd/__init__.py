@@ -1,0 +1,1 @@
+"""Undercroft's store on an etcd cluster."""

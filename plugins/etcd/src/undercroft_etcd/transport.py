@@ -1,0 +1,165 @@
+"""gRPC: one connection to one member, and the calls and streams on it. The only module that knows of gRPC.
+
+It is imported by `opening` once its environment is set, and takes and gives bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import grpc
+import grpc.aio
+
+from undercroft_etcd.faults import Fault
+
+if TYPE_CHECKING:
+    from undercroft_etcd.address import Endpoint
+
+Headers: TypeAlias = Sequence[tuple[str, str]]
+
+CONNECT_SECONDS = 3.0
+"""How long one member may take to be connected to before it counts as away."""
+
+_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # etcd hangs up on those who send pings on a connection without a call.
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_SECONDS * 1000)),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # What is tried again, and when, is for the caller to say: only it knows which calls can be repeated.
+    ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),
+    # Stores in one process share no connection, which belongs to one loop.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_PROBE = "/undercroft.Nothing/AtAll"
+
+
+class Credentials:
+    """Certificates, read and ready for any number of connections."""
+
+    def __init__(self, *, ca: bytes | None, cert: bytes | None, key: bytes | None) -> None:
+        self.channel = grpc.ssl_channel_credentials(root_certificates=ca, private_key=key, certificate_chain=cert)
+
+
+class Connection:
+    """A connection to one member, which is made when it is first needed and comes back by itself."""
+
+    def __init__(self, endpoint: Endpoint, credentials: Credentials | None) -> None:
+        self.endpoint = endpoint
+        if credentials is None:
+            self._channel = grpc.aio.insecure_channel(endpoint.target, options=_OPTIONS)
+        else:
+            self._channel = grpc.aio.secure_channel(endpoint.target, credentials.channel, options=_OPTIONS)
+        self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+
+    async def ready(self) -> None:
+        """Connect, unless that has been done.
+
+        Raises:
+            Fault: the member cannot be reached, or not in time; nothing was sent.
+        """
+        if self._state() is grpc.ChannelConnectivity.READY:
+            return
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._settled()
+        except TimeoutError:
+            why = f"{self.endpoint} did not answer within {CONNECT_SECONDS:g} s"
+            raise Fault("DEADLINE_EXCEEDED", why, is_sent=False) from None
+        if self._state() is not grpc.ChannelConnectivity.READY:
+            raise Fault("UNAVAILABLE", await self._why_not(), is_sent=False)
+
+    async def call(self, path: str, request: bytes, *, timeout: float, headers: Headers) -> bytes:
+        """Make one call.
+
+        Raises:
+            Fault: it failed, or there was no answer in time.
+        """
+        with _faults():
+            if (method := self._methods.get(path)) is None:
+                method = self._methods[path] = self._channel.unary_unary(path)
+            return await method(request, timeout=timeout, metadata=tuple(headers))
+
+    def stream(self, path: str, *, timeout: float | None, headers: Headers) -> Stream:
+        """Open a stream in both directions."""
+        method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(path)
+        with _faults():
+            return Stream(method(timeout=timeout, metadata=tuple(headers)))
+
+    async def close(self) -> None:
+        """Hang up; calls and streams under way fail."""
+        await self._channel.close()
+
+    def _state(self) -> grpc.ChannelConnectivity:
+        with _faults():
+            return self._channel.get_state(try_to_connect=True)
+
+    async def _settled(self) -> None:
+        waiting = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
+        while (state := self._state()) in waiting:
+            with _faults():
+                await self._channel.wait_for_state_change(state)
+
+    async def _why_not(self) -> str:
+        """Why there is no connection: gRPC tells it only to a call, so one is made that no member understands."""
+        try:
+            await self.call(_PROBE, b"", timeout=CONNECT_SECONDS, headers=())
+        except Fault as fault:
+            if fault.code == "UNAVAILABLE":
+                return f"{self.endpoint}: {fault.details.rpartition('last error: ')[2]}"
+        return f"{self.endpoint} was not reachable a moment ago"
+
+
+class Stream:
+    """A stream in both directions."""
+
+    def __init__(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
+        self._call = call
+
+    async def write(self, message: bytes) -> None:
+        """Send a message. Raises Fault."""
+        with _faults():
+            await self._call.write(message)
+
+    async def read(self) -> bytes:
+        """The next message.
+
+        Raises:
+            Fault: the stream has failed, or has ended.
+        """
+        with _faults():
+            message = await self._call.read()
+            if isinstance(message, bytes):
+                return message
+            code, details = await self._call.code(), await self._call.details()
+        raise Fault("UNAVAILABLE" if code is grpc.StatusCode.OK else code.name, details or "the stream has ended")
+
+    def cancel(self) -> None:
+        """End the stream."""
+        self._call.cancel()
+
+
+@contextmanager
+def _faults() -> Generator[None]:
+    """Turn whatever gRPC raises into a Fault."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise Fault(error.code().name, error.details() or "") from None
+    except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
+        raise Fault("CANCELLED", str(error)) from None
+    except asyncio.CancelledError:
+        # A call on a connection that is closed ends with this, too, though nobody has cancelled the task.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Fault("CANCELLED", "the connection was closed") from None
