@@ -10,11 +10,12 @@ from plugins.model.tests.conftest import HERE, MYSQL, THERE, World
 
 from undercroft_hookspecs import NotFoundError, NotValidError
 from undercroft_hookspecs.state import Host, Machine
+from undercroft_model.applications import Deployment, deploy
 from undercroft_model.hosts import read_hosts, register_host
 from undercroft_model.machines import place, remove_machine, units_on
 from undercroft_model.tables import MACHINES
 from undercroft_model.transaction import Transaction
-from undercroft_model.units import add_units, remove_unit
+from undercroft_model.units import add_units, add_units_in_batches, remove_unit
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 THIRD = Host(id="2d2ff3a6-5c12-4f0c-8a70-5d4b3b5d1e0f", hostname="there")
@@ -151,6 +152,18 @@ async def test_more_placements_than_units_are_refused(world: World) -> None:
 
     with pytest.raises(NotValidError, match="2 placement directives for 1 units"):
         await placed(world, 1, "0", "0")
+
+
+async def test_units_go_to_as_many_new_machines_as_there_are_units(world: World) -> None:
+    hosts = [Host(id=f"{number:08x}-0000-4000-8000-000000000000", hostname=f"host-{number}") for number in range(60)]
+    await register(world, *hosts)
+    deployed = await world.run(deploy, Deployment(name="mysql", charm=MYSQL, units=60), here=None, now=NOW)
+
+    await add_units_in_batches(
+        world.store, world.model, "mysql", deployed.missing, here=None, clock=world.clock, rng=world.rng
+    )
+
+    assert len({(await world.unit(name)).machine for name in await world.units()}) == 60
 
 
 async def test_a_machine_with_units_is_not_removed(world: World) -> None:

@@ -77,8 +77,8 @@ async def test_any_number_is_added_in_batches(world: World) -> None:
 async def test_too_many_at_once_are_refused(world: World) -> None:
     await world.deploy(MYSQL)
 
-    with pytest.raises(NotValidError, match="at most 50"):
-        await add(world, "mysql", 51)
+    with pytest.raises(NotValidError, match="at most 25"):
+        await add(world, "mysql", 26)
 
 
 async def test_units_of_an_unknown_application_are_refused(world: World) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from undercroft_hookspecs.errors import AlreadyExistsError, NotValidError
 from undercroft_hookspecs.identity import ApplicationName
 from undercroft_hookspecs.state import Application, Life
+from undercroft_hookspecs.store import MAX_OPERATIONS
 from undercroft_model.charmrecords import charm_of, need_application, next_charm_url
 from undercroft_model.charms import values as charm_values
 from undercroft_model.cleanups import ask_cleanup, note_loss
@@ -19,7 +20,7 @@ from undercroft_model.options import describe_options, typed
 from undercroft_model.relations import add_peers, check_endpoints_kept
 from undercroft_model.rows import Config, Resource
 from undercroft_model.tables import APPLICATIONS, CONFIG, RESOURCES
-from undercroft_model.units import MAX_UNITS_AT_ONCE, add_to
+from undercroft_model.units import MAX_UNITS_AT_ONCE, OPERATIONS_PER_UNIT, add_to
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.state import Host, Unit
     from undercroft_model.options import ConfigValue
     from undercroft_model.transaction import Transaction
+
+
+RESERVED_OPERATIONS = 10
+"""What a deployment reads and writes beside its units after it has counted what there is room for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,7 @@ class Deployed:
 async def deploy(
     tx: Transaction, model: ModelId, deployment: Deployment, *, here: Host | None, now: datetime
 ) -> Deployed:
-    """Add an application: its config, charm, peer relations and first units.
+    """Add an application: its config, charm, peer relations and first units, as many as one transaction takes.
 
     `here` is the host of the one who asks: it is registered if it is not known yet.
 
@@ -88,7 +93,8 @@ async def deploy(
     tx.put(CONFIG.of(model), deployment.name, record=Config(values=_set(typed(charm, deployment.config))))
     _put_resources(tx, model, deployment.name, deployment.resources)
     await add_peers(tx, model, deployment.name, charm, now=now)
-    first = min(wanted, MAX_UNITS_AT_ONCE)
+    room = (MAX_OPERATIONS - RESERVED_OPERATIONS - tx.size) // OPERATIONS_PER_UNIT
+    first = max(0, min(wanted, room, MAX_UNITS_AT_ONCE))
     units = await add_to(tx, model, application, first, to=deployment.to[:first], here=here, now=now)
     grown = await need_application(tx, model, deployment.name)
     return Deployed(application=grown, units=units, missing=wanted - first)

@@ -22,24 +22,30 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from undercroft_hookspecs.state import Life
-from undercroft_hookspecs.store import Check, Conflict, Delete
-from undercroft_model.applications import remove_application
-from undercroft_model.cleanups import LOSS, note_loss
+from undercroft_hookspecs.store import Check, Conflict, Delete, Revision
+from undercroft_model.burials import (
+    Mortal,
+    bury_application,
+    bury_charm,
+    bury_relation,
+    bury_unit,
+    kill_application,
+    kill_relation,
+    mark_units,
+)
+from undercroft_model.cleanups import LOSS
 from undercroft_model.leftovers import Leftovers, read_leftovers
 from undercroft_model.machines import units_on
-from undercroft_model.relations import endpoint_in, other_endpoint, relation_dying, relations_of
+from undercroft_model.relations import endpoint_in, other_endpoint, relations_of
 from undercroft_model.scopes import leave_scope
 from undercroft_model.sweep import batches, delete_all, keys_under
 from undercroft_model.table import ModelTable
 from undercroft_model.tables import (
     APPLICATIONS,
-    CHARM_REVISIONS,
-    CHARMS,
     CLEANUPS,
     MACHINES,
     MODEL,
     MODEL_NAMES,
-    RELATION_KEYS,
     RELATION_SCOPES,
     RELATION_SETTINGS,
     RELATIONS,
@@ -50,16 +56,14 @@ from undercroft_model.tables import (
     parts_of,
 )
 from undercroft_model.transaction import change
-from undercroft_model.units import unit_dying
 
 if TYPE_CHECKING:
     import random
 
     from undercroft_hookspecs.identity import ModelId
-    from undercroft_hookspecs.state import Application, Machine, Model, Relation, Unit
+    from undercroft_hookspecs.state import Relation, Unit
     from undercroft_hookspecs.store import Entry, Store
     from undercroft_hookspecs.worker import Clock
-    from undercroft_model.cleanups import CleanupKind
     from undercroft_model.rows import Cleanup
     from undercroft_model.transaction import Transaction
 
@@ -74,12 +78,6 @@ UNITS_AT_ONCE = 16
 """How many units are removed side by side: their commits share the disk's time."""
 
 logger = logging.getLogger(__name__)
-
-
-class Mortal(msgspec.Struct, frozen=True):
-    """Of a record, only where in its life it is."""
-
-    life: Life
 
 
 async def reap(store: Store, model: ModelId, *, clock: Clock, rng: random.Random) -> None:
@@ -105,6 +103,12 @@ class Reaper:
             "charm": self._charm,
             "model": self._whole_model,
         }
+        self._belongings: Mapping[str, tuple[ModelTable[Mortal], Callable[..., Awaitable[list[str]]]]] = {
+            "application": (ModelTable(APPLICATIONS.name, Mortal), self._of_application),
+            "relation": (ModelTable(RELATIONS.name, Mortal), self._of_relation),
+            "unit": (ModelTable(UNITS.name, Mortal), self._of_unit),
+        }
+        self._doom = {"application": Life.DYING, "relation": Life.DYING, "unit": Life.DEAD}
 
     async def work_off(self) -> bool:
         """Work off the notes that are there now; says whether there were any."""
@@ -112,37 +116,78 @@ class Reaper:
         if not notes:
             return False
         self._leftovers = await read_leftovers(self._store, self._model)
-        is_unit = [self._subject(entry)[0] == "unit" for entry in notes]
-        await self._units([entry for entry, unit in zip(notes, is_unit, strict=True) if unit])
-        for entry, unit in zip(notes, is_unit, strict=True):
-            if not unit:
-                await self._note(entry)
+        units = [entry for entry in notes if self._subject(entry)[0] == "unit"]
+        names = ["/".join(self._subject(entry)[1:]) for entry in units]
+        await delete_all(self._store, self._leftovers.operations_without(names))
+        await self._side_by_side(self._step, units)
+        for entry in notes:
+            if entry not in units:
+                await self._step(entry)
+        # What was written of something between its sweep and its burial: nothing more can come after that.
+        self._leftovers = await read_leftovers(self._store, self._model)
+        await self._side_by_side(self._finish, notes)
         return True
 
-    async def _units(self, notes: Sequence[Entry]) -> None:
+    async def _side_by_side(self, step: Callable[[Entry], Awaitable[None]], notes: Sequence[Entry]) -> None:
         async def one(entry: Entry) -> None:
             async with self._room:
-                await self._note(entry)
+                await step(entry)
 
-        async with asyncio.TaskGroup() as tasks:
-            for entry in notes:
-                tasks.create_task(one(entry))
-        gone = ["/".join(self._subject(entry)[1:]) for entry in notes]
-        await delete_all(self._store, self._leftovers.operations_without(gone))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for entry in notes:
+                    tasks.create_task(one(entry))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
 
-    async def _note(self, entry: Entry) -> None:
-        """Do what a note asks for, and take it away unless it was written anew meanwhile."""
+    async def _step(self, entry: Entry) -> None:
+        """Do what a note asks for."""
         kind, *parts = self._subject(entry)
         step = self._steps.get(kind)
         if step is None:
             logger.warning("a note asks for the removal of something unknown, and is dropped: %s", entry.key)
-        else:
-            note: Cleanup = CLEANUPS.of(self._model).decode(entry)
-            await step(tuple(parts), note.force)
+            return
+        note: Cleanup = CLEANUPS.of(self._model).decode(entry)
         try:
+            await step(tuple(parts), note.force)
+        except Conflict:
+            logger.debug("somebody else is about %s, too: it is looked at again", entry.key)
+
+    async def _finish(self, entry: Entry) -> None:
+        """Take away what is left of something that is gone, and the note unless it was written anew meanwhile."""
+        kind, *parts = self._subject(entry)
+        try:
+            if kind in self._belongings:
+                await self._sweep(kind, *parts, only_if_gone=True)
             await self._store.transact([Check(entry.key, entry.revision)], [Delete(entry.key)])
         except Conflict:
-            return  # There is more to look at, or somebody else was faster.
+            return  # There is more to look at, or somebody else was faster, or there is a new one of that name.
+
+    async def _sweep(self, kind: str, *parts: str, only_if_gone: bool = False) -> None:
+        """Delete what belongs to something for as long as its own record is as it is now: absent, or doomed.
+
+        Raises:
+            Conflict: it is not any more.
+        """
+        table, belongings = self._belongings[kind]
+        rows = table.of(self._model)
+        entry = await self._store.get(rows.key(*parts))
+        if entry is not None and (only_if_gone or rows.decode(entry).life is not self._doom[kind]):
+            return  # Another one of that name, or not yet.
+        guard = Check(rows.key(*parts), Revision(0) if entry is None else entry.revision)
+        await delete_all(self._store, await belongings(*parts), guard=guard)
+
+    async def _of_application(self, name: str) -> list[str]:
+        resources = await keys_under(self._store, RESOURCES.of(self._model).under(name))
+        return [*self._leftovers.of_application(name), *resources]
+
+    async def _of_relation(self, number: str) -> list[str]:
+        scopes = await keys_under(self._store, RELATION_SCOPES.of(self._model).under(number))
+        settings = await keys_under(self._store, RELATION_SETTINGS.of(self._model).under(number))
+        return [*scopes, *settings, *self._leftovers.of_relation(int(number))]
+
+    async def _of_unit(self, *parts: str) -> list[str]:
+        return self._leftovers.of_unit("/".join(parts))
 
     def _subject(self, entry: Entry) -> tuple[str, ...]:
         parts = CLEANUPS.of(self._model).parts(entry.key)
@@ -160,13 +205,11 @@ class Reaper:
             is_peer = relation.endpoints[0].role == "peer"
             # Peers are the last to go: units see one another until they are gone.
             if not is_peer or not units:
-                await self._run(_kill_relation, relation.id, force=force or is_peer)
+                await self._run(kill_relation, relation.id, force=force or is_peer)
         if units or relations:
             return
-        keys = self._leftovers.of_application(name)
-        await delete_all(self._store, [*keys, *await keys_under(self._store, RESOURCES.of(self._model).under(name))])
-
-        await self._run(_bury_application, name)
+        await self._sweep("application", name)
+        await self._run(bury_application, name)
 
     async def _relation(self, parts: tuple[str, ...], force: bool) -> None:
         relation = await self._get(RELATIONS, *parts)
@@ -175,11 +218,9 @@ class Reaper:
         scopes = await keys_under(self._store, RELATION_SCOPES.of(self._model).under(*parts))
         if scopes and not force:
             return
-        settings = await keys_under(self._store, RELATION_SETTINGS.of(self._model).under(*parts))
-        await delete_all(self._store, [*scopes, *settings, *self._leftovers.of_relation(relation.id)])
+        await self._sweep("relation", *parts)
         await self._kill_subordinates(relation)
-
-        await self._run(_bury_relation, relation)
+        await self._run(bury_relation, relation)
 
     async def _kill_subordinates(self, relation: Relation) -> None:
         """Subordinates live as long as a relation with their principal's application."""
@@ -208,13 +249,13 @@ class Reaper:
             return
         if unit.subordinates:
             for batch in batches(unit.subordinates, MARKED_AT_ONCE):
-                await self._run(_mark_units, batch, force=True)
+                await self._run(mark_units, batch, force=True)
             return  # The last of them notes that it is gone.
         for relation in self._leftovers.relations.values():
             if endpoint_in(relation, parts[0]) is not None:
                 await self._run(leave_scope, relation.id, unit.name)
-        await delete_all(self._store, self._leftovers.of_unit(unit.name))
-        await self._run(_bury_unit, unit)
+        await self._sweep("unit", *parts)
+        await self._run(bury_unit, unit)
 
     async def _machine(self, parts: tuple[str, ...], force: bool) -> None:
         machine = await self._get(MACHINES, *parts)
@@ -230,7 +271,7 @@ class Reaper:
         await delete_all(self._store, [MACHINES.of(self._model).key(*parts), *statuses])
 
     async def _charm(self, parts: tuple[str, ...], force: bool) -> None:
-        await self._run(_bury_charm, parts[0])
+        await self._run(bury_charm, parts[0])
 
     async def _whole_model(self, parts: tuple[str, ...], force: bool) -> None:
         record = await self._get(MODEL, "self")
@@ -239,7 +280,7 @@ class Reaper:
         applications = await self._list(APPLICATIONS)
         for application in applications:
             if force or application.life is Life.ALIVE:
-                await self._run(_kill_application, application.name, force=force)
+                await self._run(kill_application, application.name, force=force)
         if applications:
             return
         notes = [CLEANUPS.of(self._model).key(*loss, "model", "self") for loss in ((), (LOSS,))]
@@ -251,7 +292,7 @@ class Reaper:
 
     async def _kill_units(self, units: Sequence[Unit], *, force: bool = False) -> None:
         for batch in batches([unit.name for unit in units], MARKED_AT_ONCE):
-            await self._run(_mark_units, batch, force=force)
+            await self._run(mark_units, batch, force=force)
 
     async def _get(self, table: ModelTable[R], *parts: str) -> R | None:
         rows = table.of(self._model)
@@ -271,86 +312,3 @@ class Reaper:
             return await operation(tx, self._model, *args, **kwargs)
 
         return await change(self._store, decide, clock=self._clock, rng=self._rng)
-
-
-async def _kill_application(tx: Transaction, model: ModelId, name: str, *, force: bool) -> None:
-    if await tx.get(APPLICATIONS.of(model), name) is not None:
-        await remove_application(tx, model, name, force=force)
-
-
-async def _mark_units(tx: Transaction, model: ModelId, names: Sequence[str], *, force: bool) -> None:
-    for name in names:
-        await unit_dying(tx, model, name, force=force)
-
-
-async def _kill_relation(tx: Transaction, model: ModelId, relation: int, *, force: bool) -> None:
-    present = await tx.get(RELATIONS.of(model), str(relation))
-    if present is not None and (force or present.life is Life.ALIVE):
-        await relation_dying(tx, model, present, force=force)
-
-
-async def _bury_application(tx: Transaction, model: ModelId, name: str) -> None:
-    application = await tx.get(APPLICATIONS.of(model), name)
-    if application is not None:
-        tx.delete(APPLICATIONS.of(model), name)
-        note_loss(tx, model, "charm", application.charm)
-        await _note_if_dying(tx, model, MODEL, "model", "self")
-
-
-async def _bury_relation(tx: Transaction, model: ModelId, relation: Relation) -> None:
-    index = await tx.get(RELATION_KEYS.of(model), relation.key)
-    if index is not None and index.id == relation.id:
-        tx.delete(RELATION_KEYS.of(model), relation.key)
-    tx.delete(RELATIONS.of(model), str(relation.id))
-    for endpoint in relation.endpoints:
-        await _note_if_dying(tx, model, APPLICATIONS, "application", endpoint.application)
-
-
-async def _bury_unit(tx: Transaction, model: ModelId, unit: Unit) -> None:
-    parts = parts_of(unit.name)
-    if await tx.get(UNITS.of(model), *parts) is None:
-        return
-    tx.delete(UNITS.of(model), *parts)
-    if unit.principal:
-        await _forget_subordinate(tx, model, unit)
-    if unit.charm:
-        note_loss(tx, model, "charm", unit.charm)
-    await _note_if_dying(tx, model, APPLICATIONS, "application", parts[0])
-    await _note_if_dying(tx, model, MACHINES, "machine", *parts_of(unit.machine))
-
-
-async def _forget_subordinate(tx: Transaction, model: ModelId, unit: Unit) -> None:
-    principal = await tx.get(UNITS.of(model), *parts_of(unit.principal))
-    if principal is None:
-        return
-    left = tuple(name for name in principal.subordinates if name != unit.name)
-    record = msgspec.structs.replace(principal, subordinates=left)
-    tx.put(UNITS.of(model), *parts_of(unit.principal), record=record)
-    if principal.life is Life.DEAD and not left:
-        note_loss(tx, model, "unit", *parts_of(unit.principal))
-
-
-async def _bury_charm(tx: Transaction, model: ModelId, sha256: str) -> None:
-    charm = await tx.get(CHARMS.of(model), sha256)
-    if charm is None:
-        return
-    # Whoever begins to use a charm counts this up: it is read before we look who does.
-    await tx.get(CHARM_REVISIONS.of(model), charm.name)
-    applications = (await tx.look(APPLICATIONS.of(model))).values()
-    if any(application.charm == sha256 for application in applications):
-        return
-    units = (await tx.look(UNITS.of(model))).values()
-    if not any(unit.charm == sha256 for unit in units):
-        tx.delete(CHARMS.of(model), sha256)
-
-
-async def _note_if_dying(
-    tx: Transaction,
-    model: ModelId,
-    table: ModelTable[Application] | ModelTable[Machine] | ModelTable[Model],
-    kind: CleanupKind,
-    *parts: str,
-) -> None:
-    record = await tx.get(ModelTable(table.name, Mortal).of(model), *parts)
-    if record is not None and record.life is not Life.ALIVE:
-        note_loss(tx, model, kind, *parts)

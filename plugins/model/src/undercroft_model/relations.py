@@ -156,6 +156,7 @@ async def check_endpoints_kept(tx: Transaction, model: ModelId, application: str
         NotValidError: it lacks one.
     """
     kept = endpoints_of(application, charm)
+    await tx.get(SEQUENCES.of(model), "relation")  # Read first: whoever makes a relation meanwhile stands out.
     for relation in await relations_of(tx.store, model, application):
         endpoint = endpoint_in(relation, application)
         if endpoint is None:

@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.worker import Clock
     from undercroft_model.transaction import Transaction
 
-MAX_UNITS_AT_ONCE = 50
-"""So many fit into one transaction, beside all else that a deployment writes."""
+MAX_UNITS_AT_ONCE = 25
+"""So many fit into one transaction, wherever they are placed."""
+
+OPERATIONS_PER_UNIT = 3
+"""The unit; at the worst, its machine is looked up and made, too."""
 
 
 async def need_unit(tx: Transaction, model: ModelId, unit: str) -> Unit:
