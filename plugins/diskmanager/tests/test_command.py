@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -18,6 +18,7 @@ from plugins.diskmanager.tests.conftest import PATIENCE, Loops
 
 from undercroft_diskmanager import command
 from undercroft_diskmanager.command import disks
+from undercroft_hookspecs import UndercroftError
 from undercroft_hookspecs.records import BlockDevice
 
 C = TypeVar("C", bound=msgspec.Struct)
@@ -30,10 +31,27 @@ DEVICES = (
 )
 
 
-class FakeSession:
-    """A session that answers on the terminal of the test."""
+class Published:
+    """The view of the model, in which an agent has published some devices."""
 
-    def __init__(self, form: Literal["table", "json", "yaml"] = "table") -> None:
+    def __init__(self, devices: Sequence[BlockDevice]) -> None:
+        self._devices = devices
+
+    async def block_devices(self) -> Sequence[BlockDevice]:
+        return self._devices
+
+
+class FakeSession:
+    """A session that answers on the terminal of the test; with an agent whose disk manager is in a `state`, or none."""
+
+    def __init__(
+        self,
+        form: Literal["table", "json", "yaml"] = "table",
+        *,
+        state: str = "",
+        published: Sequence[BlockDevice] = (),
+    ) -> None:
+        self._state, self._published = state, published
         self.format = form
         self.model = None
         self.data_dir = Path("absent")
@@ -41,8 +59,10 @@ class FakeSession:
     def config(self, kind: type[C]) -> C:
         return kind()
 
-    def open(self, name: str, kind: type[T]) -> AbstractAsyncContextManager[T]:
-        raise NotImplementedError
+    @asynccontextmanager
+    async def open(self, name: str, kind: type[T]) -> AsyncIterator[T]:
+        assert name == "model"
+        yield Published(self._published)  # type: ignore[misc]
 
     def run(self, main: Coroutine[object, object, T]) -> T:
         return asyncio.run(main)
@@ -52,7 +72,9 @@ class FakeSession:
         print(table() if self.format == "table" else msgspec.json.encode(document).decode())
 
     def ask(self, request: Mapping[str, object]) -> Mapping[str, object]:
-        raise NotImplementedError
+        if not self._state:
+            raise UndercroftError("no agent runs")
+        return {"manifolds": {"disk-manager": {"state": self._state}}}
 
 
 def follow_forever(devices: Sequence[BlockDevice]) -> Callable[[object, object], Coroutine[object, object, None]]:
@@ -97,6 +119,19 @@ def test_this_machines_devices_are_listed_for_programs() -> None:
 
     assert result.exit_code == 0
     assert all(device["device_name"] for device in json.loads(result.output))
+
+
+def test_with_an_agent_up_its_list_is_shown() -> None:
+    result = CliRunner().invoke(disks, [], obj=FakeSession("json", state="started", published=DEVICES))
+
+    assert [device["device_name"] for device in json.loads(result.output)] == ["sda", "sda1", "sdb"]
+
+
+@pytest.mark.parametrize(("state", "published"), [("stopped", DEVICES), ("started", ())])
+def test_a_list_that_nobody_keeps_is_not_shown(state: str, published: Sequence[BlockDevice]) -> None:
+    result = CliRunner().invoke(disks, [], obj=FakeSession("json", state=state, published=published))
+
+    assert "sda1" not in {device["device_name"] for device in json.loads(result.output)}
 
 
 def test_this_machines_devices_are_listed_for_people() -> None:

@@ -1,4 +1,4 @@
-"""`undercroft disks`: list this machine's block devices, in a process of its own."""
+"""`undercroft disks`: list this machine's block devices, as the agent publishes them or, without one, as they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from undercroft_diskmanager.plugin import Config
     from undercroft_hookspecs.command import Session
@@ -21,17 +21,42 @@ if TYPE_CHECKING:
 def disks(session: Session, watch: bool) -> None:
     """List this machine's block devices.
 
-    Needs no agent. With --watch and --format json, each list is one line.
+    With an agent that follows the devices, it is the list that the agent publishes; without one, they are looked at
+    here. With --watch and --format json, each list is one line.
     """
     from undercroft_diskmanager.plugin import Config
 
     config = session.config(Config)
     if not watch:
-        devices = session.run(_list(config))
+        devices = _published(session) or session.run(_list(config))
         session.emit(devices, table=lambda: _table(devices))
         return
     with contextlib.suppress(KeyboardInterrupt):  # The way to end it.
         session.run(_follow(session, config))
+
+
+def _published(session: Session) -> Sequence[BlockDevice]:
+    """What a running agent publishes; nothing if there is none, or it does not follow the devices."""
+    from undercroft_hookspecs.errors import UndercroftError
+
+    try:
+        graph = session.ask({"request": "graph"})
+    except (UndercroftError, TimeoutError):
+        return ()  # None runs, or it does not answer.
+    return session.run(_read(session)) if _is_followed(graph) else ()
+
+
+def _is_followed(graph: Mapping[str, object]) -> bool:
+    manifolds = graph.get("manifolds")
+    found = manifolds.get("disk-manager") if isinstance(manifolds, dict) else None
+    return isinstance(found, dict) and found.get("state") == "started"
+
+
+async def _read(session: Session) -> Sequence[BlockDevice]:
+    from undercroft_hookspecs.facades import BlockDeviceView
+
+    async with session.open("model", BlockDeviceView) as view:
+        return await view.block_devices()
 
 
 async def _list(config: Config) -> Sequence[BlockDevice]:
