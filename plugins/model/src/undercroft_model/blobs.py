@@ -156,7 +156,7 @@ class Blobs:
             raise BlobError(f"{source} was changed while it was being kept; try again")
 
     async def _download(self, name: str, to: Path) -> None:
-        part = to.with_name(f".{to.name}.part")
+        part = to.with_name(f".{to.name}.download")
         digest = hashlib.sha256()
         try:
             remote = await self._call(self._filesystem.open, self._key(name), "rb")

@@ -31,6 +31,7 @@ MAX_INTEGER = 2**63 - 1
 MAX_DIGITS = 70
 
 _TAG = "tag:yaml.org,2002:"
+_TAGS = frozenset({"str", "int", "float", "bool", "null", "timestamp", "value", "merge", "map", "seq"})
 _TRUE = frozenset({"yes", "true", "on"})
 _FALSE = frozenset({"no", "false", "off"})
 _INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|0|[1-9][0-9_]*)")
@@ -230,7 +231,9 @@ def _line(event: yaml.Event) -> int | None:
 
 
 def _check_keys(entry: Entry, seen: set[int]) -> None:
-    """Refuse bad keys also where nobody is going to look; each node is looked at once, however many aliases it has."""
+    """Refuse bad keys and tags also where nobody looks; each node is looked at once, however many aliases it has."""
+    if entry.node is not None and entry.node.tag.removeprefix(_TAG) not in _TAGS:
+        raise entry.error("text, a number, true, false, a list or a mapping", f"a value with the tag {entry.node.tag}")
     if not (entry.is_mapping or entry.is_list) or id(entry.node) in seen:
         return
     seen.add(id(entry.node))
@@ -294,9 +297,7 @@ def _scalar(entry: Entry, node: yaml.ScalarNode) -> str | int | float | bool:
         return _whole(entry, text.replace("_", ""))
     if kind == "float":
         return _real(entry, text)
-    if kind in {"str", "int", "timestamp", "value", "merge"}:
-        return text
-    raise entry.error("text, a number, true or false", f"a value with the tag {node.tag}")
+    return text
 
 
 def _whole(entry: Entry, text: str) -> int:

@@ -47,7 +47,7 @@ def find(folder: Path, key: str) -> Path | None:
     return None
 
 
-def keep(folder: Path, key: str, write: Callable[[IO[bytes]], None]) -> Path:
+def keep(folder: Path, key: str, write: Callable[[IO[bytes]], object]) -> Path:
     """Keep the charm that `write` writes, whole or not at all; those that were not used for longest make room."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{key}.charm"

@@ -120,9 +120,9 @@ def _one(source: Path, name: str, version: str) -> str:
         if _RELEASE.fullmatch(text) is None:
             raise PackError(source, f"{PYPROJECT}: the version of {name}, {version!r}, is not understood; lock it")
         return f">={text},<{_next(version[0], [int(part) for part in text.split('.')])}"
-    if version[0].isdigit():
+    if "|" not in version and version[0].isdigit():
         return f"=={version}"
-    if version[0] in "<>=!~" and "||" not in version:
+    if "|" not in version and version[0] in "<>=!~":
         return version.replace(" ", "")
     raise PackError(source, f"{PYPROJECT}: the version of {name}, {version!r}, is not understood; lock it")
 
