@@ -1,0 +1,177 @@
+"""A real etcd cluster on this machine's loopback, whose members can be killed, stopped and brought back."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+INSTALL = "etcd is not installed: `apt-get install -y --no-install-recommends etcd-server etcd-client`"
+PATIENCE = 30.0
+MEMORY = Path("/dev/shm")
+
+
+class Member:
+    """One member: its process, which may be down, and where it listens."""
+
+    def __init__(self, name: str, folder: Path, ports: Sequence[int], *, scheme: str, options: Sequence[str]) -> None:
+        self.name, self.folder, self.scheme, self.options = name, folder, scheme, options
+        self.port, self.peer_port, self.metrics_port = ports
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def peer_url(self) -> str:
+        return f"http://127.0.0.1:{self.peer_port}"
+
+    def start(self, initial: str) -> None:
+        """Start, or start again with what it had."""
+        argv = [
+            *("etcd", "--name", self.name, "--data-dir", str(self.folder / self.name), "--log-level", "error"),
+            *("--logger", "zap", "--log-outputs", str(self.folder / f"{self.name}.log")),
+            *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
+            *("--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url),
+            *("--initial-cluster", initial, "--initial-cluster-token", self.folder.name),
+            *("--listen-metrics-urls", f"http://127.0.0.1:{self.metrics_port}"),
+            *self.options,
+        ]
+        # So that nothing is left behind if the tests are killed.
+        keeper = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+        self.process = subprocess.Popen([*keeper, *argv], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def metrics(self) -> str:
+        """What it counts; nothing if it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=1) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            return ""
+
+    @property
+    def is_leader(self) -> bool:
+        return "\netcd_server_is_leader 1\n" in self.metrics()
+
+    @property
+    def has_leader(self) -> bool:
+        return "\netcd_server_has_leader 1\n" in self.metrics()
+
+
+class Cluster:
+    """Some members."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
+        self._initial = ",".join(f"{member.name}={member.peer_url}" for member in members)
+
+    @property
+    def hosts(self) -> str:
+        return ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+
+    def url(self, **options: str) -> str:
+        """The URL of a store on this cluster."""
+        query = "&".join(f"{name}={value}" for name, value in options.items())
+        return f"etcd://{self.hosts}/" + (f"?{query}" if query else "")
+
+    def start(self, *members: Member) -> None:
+        """Start those members that are down, or only the given ones."""
+        for member in members or self.members:
+            if member.process is None:
+                member.start(self._initial)
+
+    def wait(self) -> None:
+        """Wait until everybody knows of a leader."""
+        until(lambda: all(member.has_leader for member in self.members))
+
+    def leader(self) -> Member:
+        """The member that leads."""
+        found: list[Member] = []
+
+        def look() -> bool:
+            found[:] = [member for member in self.members if member.is_leader]
+            return len(found) == 1
+
+        until(look)
+        return found[0]
+
+    def followers(self) -> list[Member]:
+        """The members that do not lead."""
+        leader = self.leader()
+        return [member for member in self.members if member is not leader]
+
+    def ask(self, path: str, **fields: object) -> Mapping[str, Any]:  # Any: JSON
+        """Ask the first member over its HTTP gateway."""
+        body = json.dumps(fields).encode()
+        with urllib.request.urlopen(f"{self.members[0].url}/v3/{path}", data=body, timeout=10) as answer:
+            document: Mapping[str, Any] = json.load(answer)
+            return document
+
+    def clear(self, prefix: str) -> None:
+        """Delete all keys below a prefix."""
+        begin, end = prefix.encode(), prefix[:-1].encode() + bytes((prefix.encode()[-1] + 1,))
+        self.ask("kv/deleterange", key=base64.b64encode(begin).decode(), range_end=base64.b64encode(end).decode())
+
+    def stop(self) -> None:
+        """End all members."""
+        for member in self.members:
+            member.kill()
+
+
+@contextmanager
+def running(size: int = 3, *, scheme: str = "http", options: Sequence[str] = ()) -> Iterator[Cluster]:
+    """A new cluster; its data lies in memory."""
+    folder = Path(tempfile.mkdtemp(prefix="undercroft-etcd-", dir=MEMORY if MEMORY.is_dir() else None))
+    ports = iter(free_ports(3 * size))
+    members = [
+        Member(f"m{number}", folder, (next(ports), next(ports), next(ports)), scheme=scheme, options=options)
+        for number in range(size)
+    ]
+    cluster = Cluster(members)
+    try:
+        cluster.start()
+        cluster.wait()
+        yield cluster
+    finally:
+        cluster.stop()
+        shutil.rmtree(folder)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for bound in sockets:
+            bound.bind(("127.0.0.1", 0))
+        return [int(bound.getsockname()[1]) for bound in sockets]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that has no event."""
+    give_up = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < give_up, "it did not happen in time"
+        time.sleep(0.02)
