@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """The base of every record."""
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The base of every record. They hold plain data, never themselves: the garbage collector is spared them."""
 
 
 class BlockDevice(Record, frozen=True, kw_only=True):

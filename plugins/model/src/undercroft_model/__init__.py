@@ -24,37 +24,48 @@ models         create_model(tx, name, *, now, rng, owner="admin", config={}) -> 
                list_models(store) -> list[Model]
                destroy_model(tx, model, *, force=False)
                model_id(record) -> ModelId
-modelconfig    model_settings(record: Model) -> dict[key, Setting(value, source)]; setting(record, key)
-               set_model_config(tx, model, {key: text}); reset_model_config(tx, model, keys)
+modelconfig    model_settings(record: Model) -> dict[key, Setting(value, source)]; update_status_seconds(record)
+               set_model_config(tx, model, {key: value}); reset_model_config(tx, model, keys)
 machines       machine_for(tx, model, host_id, *, now) -> Machine              the host's number in this model
                place(tx, model, count, *, to=(), here: Host | None, now) -> list[machine id]
-               remove_machine(tx, model, machine_id)
+               remove_machine(tx, model, machine_id, *, force=False); units_on(store, model, machine_id)
 charmrecords   next_charm_url(tx, model, charm) -> str                         `local:NAME-REVISION`; keeps the record
-               charm_of(tx, model, application) -> Charm
-applications   deploy(tx, model, Deployment(name, charm, units=1, to=(), config={}, trust=False, ...), *, here, now)
-                   -> Deployed(application, units)                             at most MAX_UNITS_AT_ONCE units at once
+               charm_of(tx, model, application: Application) -> Charm
+               need_application(tx, model, name) -> Application
+applications   deploy(tx, model, Deployment(name, charm, units=None, to=(), config={}, trust=False, ...), *, here, now)
+                   -> Deployed(application, units, missing)                    missing: did not fit, add them in batches
                refresh(tx, model, name, charm, *, config={}, force=False, trust=None, ...) -> Application
-               set_config(tx, model, name, {option: value}, reset=()); get_config(...) -> dict[option, ConfigValue]
+               attach_resource(tx, model, name, resource, blob: Resource)
+               set_config(tx, model, name, {option: value}, *, reset=())       as text or typed; `trust` too
+               get_config(...) -> dict[option, ConfigValue]; effective_config(...) -> dict[option, value]
                set_trust(tx, model, name, bool); set_exposed(tx, model, name, bool)
                remove_application(tx, model, name, *, force=False)
-units          add_units(tx, model, application, count, *, to=(), here, now) -> list[Unit]
-               remove_unit(tx, model, unit, *, force=False)
+units          need_unit(tx, model, unit) -> Unit
+               add_units(tx, model, application, count=1, *, to=(), here, now) -> list[Unit]   MAX_UNITS_AT_ONCE
+               add_units_in_batches(store, model, application, count, *, to=(), here, clock, rng) -> list[Unit]
+               remove_unit(tx, model, unit, *, force=False)                    the operator's
+               unit_dying(tx, model, unit)                                     the unit's own, subordinates too
                remove_subordinates(tx, model, principal)                       what a dying principal asks for
                unit_dead(tx, model, unit)                                      the uniter is through with it
                unit_gone(tx, model, unit)                                      its host has cleaned up behind it
                take_up_charm(tx, model, unit, *, url, sha256)                  the unit runs that charm from now on
                resolve(tx, model, unit, *, retry=True); clear_resolved(tx, model, unit)
-relations      integrate(tx, model, first, second) -> Relation                 each `application[:endpoint]`
-               find_relation(tx, model, first, second) -> Relation
+relations      integrate(tx, model, first, second, *, now) -> Relation         each `application[:endpoint]`
+               find_relation(tx, model, first, second) -> Relation; need_relation(tx, model, id)
                remove_relation(tx, model, relation_id, *, force=False)
                relations_of(store, model, application) -> list[Relation]
+               endpoint_in(relation, application), other_endpoint(relation, application), is_implicit(endpoint)
 scopes         enter_scope(tx, model, relation_id, unit, *, settings, now)     CannotEnterScope, CannotEnterScopeYet
                depart_scope(tx, model, relation_id, unit)                      no longer shown to the others
                leave_scope(tx, model, relation_id, unit)
+               members(tx, model, relation_id, *, seen_by) -> list[unit]; is_party(relation, unit: Unit)
 statuses       set_status(tx, model, kind, name, current, message="", *, data={}, now) -> Status
                get_status(tx, model, kind, name) -> Status | None; status_log(...) -> Sequence[Status]
-               kinds: unit (its workload), agent (a unit's), application, machine, model
+               kinds: unit (its workload), agent (a unit's; its errors too), application, machine, model
+cleanups       ask_cleanup, note_loss: the notes for `lifecycle`; sweep, leftovers, burials: its parts
 lifecycle      reap(store, model, *, clock, rng)                               all that waits in cleanups/
+view           read_view(store, record: Model) -> View                         a whole model, read at once
+reckoning      what is shown of statuses, where it is more than what was set
 document       status_document(store, record: Model, *, now, version) -> dict  juju's `status --format json`
-               show_unit(store, model, unit, ...) and show_model(store, record) likewise
+showunit       show_unit(store, record, unit) -> dict; show_model(store, record) -> dict
 """
