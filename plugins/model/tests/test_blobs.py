@@ -158,6 +158,61 @@ def test_a_password_in_a_url_is_not_shown() -> None:
     assert "secret" not in str(caught.value)
 
 
+class HalfFile:
+    """A file of a service that takes nothing."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.ends: list[str] = []
+
+    def write(self, _: bytes) -> None:
+        raise self.error
+
+    def discard(self) -> None:
+        self.ends.append("discarded")
+
+    def close(self) -> None:
+        self.ends.append("closed")
+
+
+class Service:
+    """A service that has nothing, and opens `file` or fails."""
+
+    def __init__(self, file: HalfFile | Exception) -> None:
+        self.file = file
+
+    def info(self, _: str) -> dict[str, Any]:
+        raise FileNotFoundError
+
+    def makedirs(self, _: str, *, exist_ok: bool) -> None:
+        assert exist_ok
+
+    def open(self, _: str, mode: str) -> HalfFile:
+        assert mode == "wb"
+        if isinstance(self.file, Exception):
+            raise self.file
+        return self.file
+
+
+async def test_a_blob_that_cannot_be_sent_whole_is_not_left_half(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = HalfFile(OSError("the line is dead"))
+    blobs = Blobs("memory://service")
+    monkeypatch.setattr(blobs, "_filesystem", Service(file))
+
+    with pytest.raises(BlobError, match="the blobs at memory://service cannot be used: the line is dead"):
+        await blobs.put(source)
+
+    assert file.ends == ["discarded"]
+
+
+async def test_a_place_that_can_only_be_read_says_so(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = Blobs("memory://service")
+    monkeypatch.setattr(blobs, "_filesystem", Service(NotImplementedError()))
+
+    with pytest.raises(BlobError, match="can be read only"):
+        await blobs.put(source)
+
+
 class HangingFiles:
     """A service that takes the question and never answers, until it is let go."""
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from undercroft_model.charms.document import MAX_BYTES, MAX_DEPTH, Entry, read
 from undercroft_model.charms.errors import CharmFileError
+
+TOKENS = (
+    *("{", "}", "[", "]", ": ", "- ", "? ", "|", ">", "\n", "\n  ", "\n- ", "'", '"', "#", ","),
+    *("&a ", "*a", "<<: ", "!!binary ", "!!set ", "!x ", "---\n", "%YAML 1.1\n", "\t", "\0"),
+    *("key", "no", "~", "0o8", "0x", "1_0", "1:2:3", ".inf", "1e9", "=", "-", "2001-01-01", "9" * 5000),
+)
 
 
 def _read(text: str) -> Entry:
@@ -120,3 +130,10 @@ def test_an_error_says_the_file_the_key_the_line_what_is_expected_and_what_there
 def test_an_empty_file_is_nothing_and_an_empty_mapping() -> None:
     assert _read("").is_null
     assert _read("# nothing\n").mapping() == {}
+
+
+@given(st.lists(st.sampled_from([*TOKENS]), max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_written_is_read_or_refused(tokens: list[str]) -> None:
+    with contextlib.suppress(CharmFileError):
+        _read("".join(tokens)).plain()

@@ -383,3 +383,43 @@ def test_one_thing_in_two_files_is_refused() -> None:
 def test_neither_file_is_refused() -> None:
     with pytest.raises(CharmFileError, match="neither"):
         parse_charm({})
+
+
+RUN_ON = """
+bases:
+- build-on: [{name: ubuntu, channel: "24.04"}]
+  run-on:
+  - {name: ubuntu, channel: "22.04", architectures: [amd64]}
+  - {name: ubuntu, channel: "20.04"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "bases", "architectures"),
+    [
+        ("bases: [{name: ubuntu, channel: '22.04'}]", ("ubuntu@22.04",), ()),
+        (
+            RUN_ON,
+            ("ubuntu@22.04", "ubuntu@20.04"),
+            ("amd64",),
+        ),
+        (
+            "platforms: {ubuntu@22.04:amd64: , ubuntu@24.04:arm64: }",
+            ("ubuntu@22.04", "ubuntu@24.04"),
+            ("amd64", "arm64"),
+        ),
+        ("base: ubuntu@24.04\nplatforms: {amd64: }", ("ubuntu@24.04",), ("amd64",)),
+        ("summary: x", (), ()),
+    ],
+)
+def test_charmcraft_s_file_says_what_the_charm_is_for(
+    text: str, bases: tuple[str, ...], architectures: tuple[str, ...]
+) -> None:
+    charm = parse_charm({"charmcraft.yaml": f"name: app\n{text}".encode()})
+
+    assert (charm.bases, charm.architectures) == (bases, architectures)
+
+
+def test_a_base_without_a_channel_is_refused() -> None:
+    with pytest.raises(CharmFileError, match=r"manifest\.yaml: bases\[0\] .*`name` and `channel`"):
+        _charm(manifest="bases: [{name: ubuntu}]")

@@ -13,6 +13,7 @@ import pytest
 from plugins.model.tests.charms.zips import METADATA, Zip, charm
 
 from undercroft_hookspecs.errors import NotFoundError
+from undercroft_model.charms.archive import Limits
 from undercroft_model.charms.errors import ArchiveError, CharmFileError
 from undercroft_model.charms.source import read_charm, take
 
@@ -115,6 +116,14 @@ async def test_a_folder_with_a_pipe_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ArchiveError, match="pipe: is neither a file"):
         await _sha256(folder)
+
+
+async def test_a_folder_that_is_too_large_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "app")
+
+    with pytest.raises(ArchiveError, match=r"has more than 2 files .*\.jujuignore"):
+        async with take(folder, limits=Limits(entries=2)):
+            pass
 
 
 async def test_metadata_that_is_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:

@@ -105,6 +105,20 @@ async def test_unpacking_again_mends_what_an_interruption_left(tmp_path: Path) -
     assert tree(to) == {"a": "/", "a/b": "whole", "metadata.yaml": "name: app\n"}
 
 
+async def test_a_file_that_is_damaged_leaves_the_one_before_it(tmp_path: Path) -> None:
+    to = tmp_path / "charm"
+    await unpack(charm(tmp_path, {"a": b"old"}), to)
+    path = charm(tmp_path, {"a": os.urandom(5000)})
+    data = bytearray(path.read_bytes())
+    data[3000] ^= 0xFF
+    path.write_bytes(data)
+
+    with pytest.raises(ArchiveError, match="entry 'a': is damaged"):
+        await unpack(path, to)
+
+    assert tree(to) == {"a": "old", "metadata.yaml": "name: app\n"}
+
+
 async def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "charm").write_text("x")
 

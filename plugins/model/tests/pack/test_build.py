@@ -114,6 +114,29 @@ async def test_a_packed_charm_is_a_charm_and_says_nothing_of_where_it_was_made(b
         assert not [name for name in names if b"undercroft-pack-" in zipped.read(name)]
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])
+async def test_uv_s_lock_is_honoured(bench: Bench, tmp_path: Path, tool: Callable[[], str | None]) -> None:
+    source = _source(tmp_path / "source", "uv")
+    (source / "pyproject.toml").write_text(
+        "[project]\nname = 'app'\nversion = '0'\nrequires-python = '>=3.8'\ndependencies = ['tiny']\n"
+        "[tool.uv.sources]\ntiny = { path = 'wheels/tiny-1.0-py3-none-any.whl' }\n"
+    )
+    uv = find_uv()
+    if uv is None:
+        pytest.skip("needs uv: pip install uv")
+    await SystemProcess().run([uv, "lock", "-q", "--offline"], timeout=60, cwd=source)
+
+    if tool() is None:
+        # An index has a package of that name, too, which is a stranger's.
+        with pytest.raises(PackError, match="only uv knows where tiny come from: install uv"):
+            await bench.pack(source, uv=tool)
+        return
+    packed = await bench.pack(source, uv=tool)
+
+    await unpack(packed.archive, tmp_path / "unit")
+    assert (await _dispatch(tmp_path / "unit")).startswith("hello")
+
+
 async def test_packing_again_is_instant_and_gives_the_same(bench: Bench, tmp_path: Path) -> None:
     source = _source(tmp_path / "source")
 

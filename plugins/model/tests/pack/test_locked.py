@@ -173,3 +173,17 @@ def test_a_folder_without_any_has_none(tmp_path: Path) -> None:
 def test_toml_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackError, match=r"pyproject\.toml cannot be read"):
         _find(tmp_path, pyproject_toml="[project")
+
+
+def test_a_package_that_comes_from_elsewhere_is_never_asked_of_an_index(tmp_path: Path) -> None:
+    text = "[project]\nname='a'\ndependencies=['My_Lib>=1']\n[tool.uv.sources]\nmy-lib={path='../lib'}"
+
+    with pytest.raises(PackError, match=r"says where My_Lib come from; run `uv lock`"):
+        _find(tmp_path, pyproject_toml=text)
+
+
+def test_what_a_lock_takes_from_elsewhere_is_told(tmp_path: Path) -> None:
+    lock = UV_LOCK + '[[package]]\nname = "mine"\nversion = "1"\nsource = { directory = "../mine" }\n'
+    (tmp_path / "uv.lock").write_text(lock)
+
+    assert _find(tmp_path, pyproject_toml="").elsewhere == ("mine",)

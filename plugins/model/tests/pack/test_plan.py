@@ -212,6 +212,24 @@ def test_the_archive_s_name_is_charmcraft_s(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("craft", "name"),
+    [
+        ("name: app", "app.charm"),
+        ("name: app\nplatforms: {ubuntu@22.04:s390x: }", "app_ubuntu@22.04-s390x.charm"),
+        (
+            "name: app\nbases: [{name: ubuntu, channel: '22.04', architectures: [riscv64]}]",
+            "app_ubuntu-22.04-riscv64.charm",
+        ),
+    ],
+)
+def test_the_archive_s_name_has_the_platform_or_the_base(tmp_path: Path, craft: str, name: str) -> None:
+    (tmp_path / "charmcraft.yaml").write_text(craft)
+    (tmp_path / "dispatch").write_text("")
+
+    assert make_plan(tmp_path).file_name == name
+
+
+@pytest.mark.parametrize(
     ("name", "expected"),
     [("counter", True), ("keeper", False), ("token-source", False), ("token-sink", False), ("onlooker", False)],
 )

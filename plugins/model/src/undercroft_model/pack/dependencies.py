@@ -6,14 +6,17 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from undercroft_model.pack.errors import PackError
 from undercroft_model.pack.locked import (
     POETRY_LOCK,
     PYPROJECT,
     UV_LOCK,
+    locked_elsewhere,
     locked_versions,
     poetry_requirements,
     project_requirements,
     read_toml,
+    sourced_elsewhere,
     table,
 )
 
@@ -41,6 +44,8 @@ class Dependencies:
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     is_exported: bool = False
+    elsewhere: tuple[str, ...] = ()
+    """What of it comes from no index. To ask one for these names would be to install a stranger's package."""
     inputs: tuple[str, ...] = ()
     """The files that were looked at."""
 
@@ -71,6 +76,11 @@ def find_dependencies(source: Path, part: Part | None) -> Dependencies:
     if plugin == "poetry" or "poetry" in table(pyproject, "tool"):
         return _of_poetry(source, pyproject, part)
     if lines := project_requirements(pyproject):
+        if elsewhere := sourced_elsewhere(pyproject, lines):
+            names = ", ".join(elsewhere)
+            raise PackError(
+                source, f"[tool.uv.sources] of {PYPROJECT} says where {names} come from; run `uv lock` there"
+            )
         return Dependencies(origin=PYPROJECT, lines=tuple(lines), inputs=(PYPROJECT,))
     if (source / REQUIREMENTS).is_file():
         return Dependencies(origin=REQUIREMENTS, files=(REQUIREMENTS,), inputs=(REQUIREMENTS,))
@@ -103,6 +113,7 @@ def _of_uv(source: Path, pyproject: Table, part: Part | None) -> Dependencies:
         extras=extras,
         groups=groups,
         is_exported=True,
+        elsewhere=tuple(locked_elsewhere(source)),
         inputs=(PYPROJECT, UV_LOCK),
     )
 

@@ -64,6 +64,9 @@ class Installer:
         Raises:
             PackError: the installer says that it cannot be done.
         """
+        if self.uv is None and found.elsewhere:
+            names = ", ".join(found.elsewhere)
+            raise PackError(self.source, f"only uv knows where {names} come from: install uv (pip install uv)")
         words = await self._requirements(found, scratch)
         packages = venv / "lib" / f"python{self.python.version}" / "site-packages"
         if self.uv is None:

@@ -7,6 +7,8 @@ import tomllib
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from undercroft_model.pack.errors import PackError
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ PYPROJECT = "pyproject.toml"
 UV_LOCK = "uv.lock"
 POETRY_LOCK = "poetry.lock"
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RELEASE = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 
 
@@ -84,6 +87,21 @@ def locked_versions(source: Path, lock: str) -> list[str]:
         if isinstance(name, str) and isinstance(version, str) and is_from_index and times[name] == 1:
             lines.append(f"{name}=={version}")
     return lines
+
+
+def locked_elsewhere(source: Path) -> list[str]:
+    """The packages of a uv.lock that come from no index, this project aside: only uv knows how to get them."""
+    packages = read_toml(source / UV_LOCK).get("package")
+    entries = [entry for entry in packages if isinstance(entry, dict)] if isinstance(packages, list) else []
+    found = [(str(entry.get("name")), table(entry, "source")) for entry in entries]
+    return [name for name, origin in found if "registry" not in origin and "." not in origin.values()]
+
+
+def sourced_elsewhere(pyproject: Table, lines: Iterable[str]) -> list[str]:
+    """The requirements that `[tool.uv.sources]` says come from elsewhere than an index."""
+    sources = {canonicalize_name(name) for name in table(pyproject, "tool", "uv", "sources")}
+    names = (_NAME.match(line.strip()) for line in lines)
+    return [match[0] for match in names if match is not None and canonicalize_name(match[0]) in sources]
 
 
 def _poetry_line(source: Path, name: str, spec: object, *, is_locked: bool) -> str:
