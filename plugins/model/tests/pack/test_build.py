@@ -18,7 +18,7 @@ from undercroft_hookspecs.errors import NotFoundError
 from undercroft_model.charms.source import take
 from undercroft_model.charms.unpack import unpack
 from undercroft_model.pack.build import Packed, pack
-from undercroft_model.pack.cache import KEPT, cache_folder, keep
+from undercroft_model.pack.cache import KEPT, keep
 from undercroft_model.pack.errors import PackError
 from undercroft_model.pack.install import find_uv
 
@@ -279,11 +279,6 @@ def test_the_cache_keeps_those_that_were_used_last(tmp_path: Path) -> None:
     assert len(kept) == KEPT
     assert "000" not in kept
     assert "last" in kept
-
-
-def test_the_cache_is_where_caches_are() -> None:
-    assert cache_folder({"HOME": "/home/x"}) == Path("/home/x/.cache/undercroft/pack")
-    assert cache_folder({"HOME": "/home/x", "XDG_CACHE_HOME": "/c"}) == Path("/c/undercroft/pack")
 
 
 @pytest.mark.slow

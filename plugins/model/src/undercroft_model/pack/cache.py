@@ -10,20 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from typing import IO
 
     from undercroft_model.charms.folder import Item
 
 KEPT = 30
 FORMAT = b"undercroft pack 1"
-
-
-def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where packed charms are kept: `undercroft/pack` in $XDG_CACHE_HOME, or in ~/.cache."""
-    base = environment.get("XDG_CACHE_HOME", "")
-    folder = Path(base) if base.startswith("/") else Path(environment.get("HOME") or Path.home(), ".cache")
-    return folder / "undercroft" / "pack"
 
 
 def key_of(items: Iterable[Item], inputs: Iterable[bytes]) -> str:
