@@ -182,7 +182,7 @@ def _number(keys: Mapping[str, Entry], name: str) -> int | None:
 
 def _path(text: str, folder: Path) -> str:
     """A path in a bundle is meant from where the bundle is."""
-    return str(folder / text) if is_path(text) and not text.startswith(("/", "~")) else text
+    return str((folder / text).absolute()) if is_path(text) and not text.startswith(("/", "~")) else text
 
 
 def _relations(entry: Entry) -> list[tuple[str, str]]:

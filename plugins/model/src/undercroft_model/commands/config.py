@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 @click.option("--file", "file", metavar="FILE", help="A YAML file of options, `-` for stdin.")
 @click.option("--reset", "resets", multiple=True, metavar="KEY,...", help="Give options their defaults again.")
 @click.pass_obj
-def config(
-    session: Session, application: str, words: Sequence[str], file: str | None, resets: Sequence[str]
-) -> None:
+def config(session: Session, application: str, words: Sequence[str], file: str | None, resets: Sequence[str]) -> None:
     """Show an application's options or one of them, or set some: all that are given, or none if one is wrong."""
     reset = [key for text in resets for key in listed(text)]
     wanted = words[0] if len(words) == 1 and "=" not in words[0] and not reset and file is None else None

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 @click.argument("charm")
 @click.argument("application", required=False)
 @click.option("-n", "--num-units", type=int, metavar="N", help="How many units (default: 1).")
-@click.option("--config", "settings", multiple=True, metavar="KEY=VALUE|FILE", help="An option, or a YAML file of some.")
+@click.option(
+    "--config", "settings", multiple=True, metavar="KEY=VALUE|FILE", help="An option, or a YAML file of some."
+)
 @click.option("--resource", "resources", multiple=True, metavar="NAME=FILE", help="A file for a resource of the charm.")
 @click.option("--storage", "storage", multiple=True, metavar="NAME=DIRECTIVE", help="Such as data=loop,1G.")
 @click.option("--to", "to", multiple=True, metavar="MACHINE,...", help="Where the first units go.")
 @click.option("--trust", is_flag=True, help="Trust it with the host's credentials.")
-@click.option("--bind", "bind", metavar="BINDINGS", help="Spaces for endpoints: 'db=internal'. Kept for the charm to see.")
+@click.option(
+    "--bind", "bind", metavar="BINDINGS", help="Spaces for endpoints: 'db=internal'. Kept for the charm to see."
+)
 @click.option("--channel", metavar="CHANNEL", help="Kept with the application; local charms have no channel.")
 @click.option("--overlay", "overlays", multiple=True, metavar="FILE", help="Of a bundle: another to lay over it.")
 @click.option("--force", is_flag=True, help="Taken for the sake of clients of juju: bases are not checked anyway.")
@@ -90,7 +94,9 @@ def deploy(
 @click.argument("application")
 @click.option("--path", metavar="CHARM", help="The charm: an archive or a source folder.")
 @click.option("--switch", "switch", metavar="CHARM", help="As --path, or the name of a charm.")
-@click.option("--config", "settings", multiple=True, metavar="KEY=VALUE|FILE", help="An option, or a YAML file of some.")
+@click.option(
+    "--config", "settings", multiple=True, metavar="KEY=VALUE|FILE", help="An option, or a YAML file of some."
+)
 @click.option("--resource", "resources", multiple=True, metavar="NAME=FILE", help="A file for a resource of the charm.")
 @click.option("--trust", is_flag=True, help="Trust it with the host's credentials.")
 @click.option("--channel", metavar="CHANNEL", help="Kept with the application.")
@@ -191,9 +197,7 @@ def resources(session: Session, application: str) -> None:
 @tolerated("--verbosity")
 @tolerated("--force", is_flag=True)
 @click.pass_obj
-def pack(
-    session: Session, folder: str, project_dir: str | None, output: str, python: str | None, fresh: bool
-) -> None:
+def pack(session: Session, folder: str, project_dir: str | None, output: str, python: str | None, fresh: bool) -> None:
     """Build a charm from its source folder, with its dependencies, in seconds. Prints the archive's path."""
 
     async def main() -> str:
@@ -202,7 +206,9 @@ def pack(
         from undercroft_model.commands.sources import pack_folder
 
         to = Path(output)
-        return str(await pack_folder(Path(project_dir or folder), to, data_dir=session.data_dir, python=python, is_fresh=fresh))
+        return str(
+            await pack_folder(Path(project_dir or folder), to, data_dir=session.data_dir, python=python, is_fresh=fresh)
+        )
 
     click.echo(session.run(main()))
 

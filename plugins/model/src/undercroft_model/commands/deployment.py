@@ -132,7 +132,12 @@ async def resources_document(desk: Desk, name: str) -> dict[str, object]:
     kept = {table.parts(entry.key)[-1]: table.decode(entry) for entry in entries}
     found = []
     for key, spec in sorted(charm.resources.items()):
-        row: dict[str, object] = {"name": key, "type": spec.type, "path": spec.filename, "description": spec.description}
+        row: dict[str, object] = {
+            "name": key,
+            "type": spec.type,
+            "path": spec.filename,
+            "description": spec.description,
+        }
         if (resource := kept.get(key)) is not None:
             row |= {"revision": str(resource.revision), "fingerprint": resource.sha256, "size": resource.size_bytes}
         found.append({**row, "origin": "upload", "used": key in kept})
@@ -169,7 +174,7 @@ async def _kept(desk: Desk, charm: Charm, name: str, path: str) -> Resource:
     """Keep the file of a resource."""
     if name not in charm.resources:
         raise NotValidError(f'charm "{charm.name}" has no resource called "{name}"', field="resource")
-    file = Path(path).expanduser()
+    file = await in_thread(Path(path).expanduser)
     if not await in_thread(file.is_file):
         raise NotFoundError(path, f'resource "{name}": there is no file {path}')
     sha256 = await desk.operator.blobs.put(file)
@@ -177,9 +182,7 @@ async def _kept(desk: Desk, charm: Charm, name: str, path: str) -> Resource:
     return Resource(sha256=sha256, size_bytes=size, filename=charm.resources[name].filename or file.name)
 
 
-def _options(
-    charm: Charm, application: str, words: Sequence[str], trust: bool
-) -> tuple[dict[str, object], bool]:
+def _options(charm: Charm, application: str, words: Sequence[str], trust: bool) -> tuple[dict[str, object], bool]:
     """The options that words and files give, the later ones counting; `trust` may be among them."""
     found: dict[str, object] = {}
     for word in words:

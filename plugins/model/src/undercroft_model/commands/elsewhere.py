@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undercroft_model.commands.frame import OperatorCommand, Refusal, command, say
+from undercroft_model.commands.frame import OperatorCommand, Refusal, at_desk, command, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from undercroft_hookspecs.command import Session
+    from undercroft_model.operator import Desk
 
 _ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
-def _no_effect(name: str, why: str, *, example: str) -> click.Command:
+def _no_effect(name: str, why: str, *, example: str) -> OperatorCommand:
     """A command that succeeds whatever it is given, and says on stderr that nothing was done."""
 
     @command(name, example=example, in_model=False, context_settings=_ANYTHING, help=f"Succeed without effect: {why}")
@@ -28,12 +29,10 @@ def _no_effect(name: str, why: str, *, example: str) -> click.Command:
     def run(words: Sequence[str]) -> None:
         say(f"nothing to do: {why}")
 
-    found = run
-    assert isinstance(found, OperatorCommand)
-    return found
+    return run
 
 
-def _refused(name: str, why: str, *, example: str) -> click.Command:
+def _refused(name: str, why: str, *, example: str) -> OperatorCommand:
     """A command that fails whatever it is given, and says what there is in its place."""
 
     @command(name, example=example, in_model=False, context_settings=_ANYTHING, help=f"Not supported: {why}")
@@ -41,29 +40,41 @@ def _refused(name: str, why: str, *, example: str) -> click.Command:
     def run(words: Sequence[str]) -> None:
         raise Refusal(f"{name} is not supported: {why}")
 
-    found = run
-    assert isinstance(found, OperatorCommand)
-    return found
+    return run
 
 
 bootstrap = _no_effect(
-    "bootstrap", "there is no controller to bootstrap; start an agent with `undercroft agent`", example="undercroft bootstrap"
+    "bootstrap",
+    "there is no controller to bootstrap; start an agent with `undercroft agent`",
+    example="undercroft bootstrap",
 )
 add_cloud = _no_effect("add-cloud", "units run on hosts with an agent, in no cloud", example="undercroft add-cloud x")
-update_cloud = _no_effect("update-cloud", "units run on hosts with an agent, in no cloud", example="undercroft update-cloud x")
+update_cloud = _no_effect(
+    "update-cloud", "units run on hosts with an agent, in no cloud", example="undercroft update-cloud x"
+)
 add_credential = _no_effect("add-credential", "no cloud needs credentials", example="undercroft add-credential x")
-add_ssh_key = _no_effect("add-ssh-key", "units are reached without SSH", example="undercroft add-ssh-key 'ssh-ed25519 AAAA'")
-remove_ssh_key = _no_effect("remove-ssh-key", "units are reached without SSH", example="undercroft remove-ssh-key me@here")
-constraints = _no_effect("set-constraints", "units go to the hosts that there are", example="undercroft set-constraints mysql mem=4G")
+add_ssh_key = _no_effect(
+    "add-ssh-key", "units are reached without SSH", example="undercroft add-ssh-key 'ssh-ed25519 AAAA'"
+)
+remove_ssh_key = _no_effect(
+    "remove-ssh-key", "units are reached without SSH", example="undercroft remove-ssh-key me@here"
+)
+constraints = _no_effect(
+    "set-constraints", "units go to the hosts that there are", example="undercroft set-constraints mysql mem=4G"
+)
 add_machine = _refused(
     "add-machine",
     "a machine appears when a unit is placed on a host; a host appears when an agent runs on it",
     example="undercroft machines",
 )
 offer = _refused("offer", "applications are related within one model", example="undercroft integrate wordpress mysql")
-consume = _refused("consume", "applications are related within one model", example="undercroft integrate wordpress mysql")
+consume = _refused(
+    "consume", "applications are related within one model", example="undercroft integrate wordpress mysql"
+)
 destroy_controller = _refused(
-    "destroy-controller", "there is none; `undercroft destroy-model` removes a model", example="undercroft destroy-model test"
+    "destroy-controller",
+    "there is none; `undercroft destroy-model` removes a model",
+    example="undercroft destroy-model test",
 )
 
 
@@ -74,13 +85,10 @@ destroy_controller = _refused(
 @click.pass_obj
 def remove_machine(session: Session, machines: Sequence[str], force: bool, no_prompt: bool) -> None:
     """Let machines go from the model. The hosts stay, and get a new number when a unit is placed on them again."""
-    from undercroft_model.commands.frame import at_desk
 
-    async def work(desk: object) -> None:
+    async def work(desk: Desk) -> None:
         from undercroft_model.machines import remove_machine as remove
-        from undercroft_model.operator import Desk
 
-        assert isinstance(desk, Desk)
         for machine in machines:
             await desk.run(remove, machine, force=force)
             say(f"will remove machine {machine}")
@@ -93,7 +101,12 @@ def remove_machine(session: Session, machines: Sequence[str], force: bool, no_pr
 @click.pass_obj
 def controllers(session: Session) -> None:
     """Show the one controller that clients of juju find here: the store itself."""
-    entry = {"uuid": "00000000-0000-0000-0000-000000000000", "user": "admin", "access": "superuser", "cloud": "localhost"}
+    entry = {
+        "uuid": "00000000-0000-0000-0000-000000000000",
+        "user": "admin",
+        "access": "superuser",
+        "cloud": "localhost",
+    }
     document = {"controllers": {"undercroft": entry}, "current-controller": "undercroft"}
     session.emit(document, table=lambda: "Controller  User   Cloud\nundercroft* admin  localhost")
 

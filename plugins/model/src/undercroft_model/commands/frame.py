@@ -7,6 +7,8 @@ Exit codes are juju's: 0, 1 where it failed, 2 for a command line that is not un
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -53,10 +55,12 @@ class OperatorCommand(click.Command):
 
 
 # Any: the attributes of click.command, which have many types.
-def command(name: str, *, example: str, in_model: bool = True, formats: Sequence[str] = FORMATS, **attrs: Any) -> Any:
+def command(
+    name: str, *, example: str, in_model: bool = True, formats: Sequence[str] = FORMATS, **attrs: Any
+) -> Callable[[F], OperatorCommand]:
     """Make a function one of the operator's commands; `example` is how its help ends."""
 
-    def decorate(function: F) -> click.Command:
+    def decorate(function: F) -> OperatorCommand:
         options = [*(_MODEL if in_model else ()), _format(formats), *_TOLERATED]
         for option in reversed(options):
             function = option(function)
@@ -115,9 +119,8 @@ def listed(text: str | None) -> list[str]:
 def read_bytes(path: str) -> bytes:
     """The content of a file, `-` being stdin."""
     if path == "-":
-        return click.get_binary_stream("stdin").read()
-    with open(os.path.expanduser(path), "rb") as file:  # noqa: PTH111, PTH123 - pathlib is dear for a short command.
-        return file.read()
+        return sys.stdin.buffer.read()
+    return Path(path).expanduser().read_bytes()
 
 
 def read_text(path: str) -> str:
@@ -145,7 +148,11 @@ def _format(formats: Sequence[str]) -> Callable[[F], F]:
 
 _MODEL = (
     click.option(
-        "-m", "--model", expose_value=False, metavar="NAME", help="The model (else $UNDERCROFT_MODEL, else the current one)."
+        "-m",
+        "--model",
+        expose_value=False,
+        metavar="NAME",
+        help="The model (else $UNDERCROFT_MODEL, else the current one).",
     ),
 )
 _TOLERATED = (

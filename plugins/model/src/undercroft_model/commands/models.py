@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undercroft_model.commands.frame import Refusal, at_desk, by_lines, command, operate, pairs, read_text, say, tolerated
+from undercroft_model.commands.frame import (
+    Refusal,
+    at_desk,
+    by_lines,
+    command,
+    listed,
+    operate,
+    pairs,
+    read_text,
+    say,
+    tolerated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,6 +25,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.command import Session
     from undercroft_hookspecs.state import Model
     from undercroft_model.operator import Desk, Operator
+    from undercroft_model.transaction import Transaction
 
 WAIT_SECONDS = 3600.0
 
@@ -21,7 +33,9 @@ WAIT_SECONDS = 3600.0
 @command("add-model", example="undercroft add-model staging --config update-status-hook-interval=1m", in_model=False)
 @click.argument("name")
 @click.argument("cloud", required=False)
-@click.option("--config", "settings", multiple=True, metavar="KEY=VALUE|FILE", help="A setting, or a YAML file of some.")
+@click.option(
+    "--config", "settings", multiple=True, metavar="KEY=VALUE|FILE", help="A setting, or a YAML file of some."
+)
 @click.option("--no-switch", is_flag=True, help="Leave the current model as it is.")
 @tolerated("--controller")
 @tolerated("--credential")
@@ -58,7 +72,9 @@ def add_model(session: Session, name: str, cloud: str | None, settings: Sequence
 @tolerated("--destroy-storage", is_flag=True)
 @tolerated("--release-storage", is_flag=True)
 @click.pass_obj
-def destroy_model(session: Session, name: str, no_prompt: bool, force: bool, no_wait: bool, timeout: str | None) -> None:
+def destroy_model(
+    session: Session, name: str, no_prompt: bool, force: bool, no_wait: bool, timeout: str | None
+) -> None:
     """Destroy a model: its units are stopped and removed, and everything in it.
 
     What is left when units have to run their last hooks while no agent is running is removed once one does.
@@ -152,8 +168,6 @@ def switch(session: Session, name: str | None) -> None:
 @click.pass_obj
 def model_config(session: Session, words: Sequence[str], resets: Sequence[str], file: str | None) -> None:
     """Show the model's settings or one of them, or set some."""
-    from undercroft_model.commands.frame import listed
-
     reset = [key for text in resets for key in listed(text)]
     wanted = _wanted_key(words, bool(reset) or file is not None)
     values = {**(_from_file(file) if file is not None else {}), **({} if wanted else _settings(words))}
@@ -162,12 +176,12 @@ def model_config(session: Session, words: Sequence[str], resets: Sequence[str], 
         from undercroft_model.commands.modelviews import settings_document
         from undercroft_model.modelconfig import reset_model_config, set_model_config
 
-        async def decide(tx: object) -> None:
+        async def decide(tx: Transaction) -> None:
             # One change: what is reset and what is set belong together.
             if values:
-                await set_model_config(tx, desk.model, values)  # type: ignore[arg-type]
+                await set_model_config(tx, desk.model, values)
             if reset:
-                await reset_model_config(tx, desk.model, reset)  # type: ignore[arg-type]
+                await reset_model_config(tx, desk.model, reset)
 
         await desk.operator.change(decide)
         return settings_document(desk.record)
@@ -244,6 +258,6 @@ def _duration(text: str) -> float:
 
 def _confirm(name: str) -> None:
     say(f'WARNING! This command destroys the "{name}" model, its units and all that is kept of them.')
-    answer = click.prompt(f'To continue, enter the name of the model to be destroyed', default="", show_default=False)
+    answer = click.prompt("To continue, enter the name of the model to be destroyed", default="", show_default=False)
     if answer != name:
         raise Refusal("destroying model: aborted")

@@ -60,7 +60,9 @@ def list_table(document: Mapping[str, object]) -> str:
         name = str(model["short-name"])
         mark = "*" if name == document.get("current-model") else ""
         status = model["status"]["current"]
-        rows.append((name + mark, str(model["machine-count"]), str(model["unit-count"]), status, str(model["model-uuid"])))
+        rows.append(
+            (name + mark, str(model["machine-count"]), str(model["unit-count"]), status, str(model["model-uuid"]))
+        )
     return f"Controller: {CONTROLLER}\n\n" + columns(("Model", "Machines", "Units", "Status", "UUID"), rows)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -41,7 +42,7 @@ def ssh(session: Session, target: str, words: Sequence[str]) -> None:
     """
     _check_here(session, target.rpartition("@")[2])
     command_words = _without_options(words)
-    os.chdir(os.path.expanduser("~"))
+    os.chdir(Path.home())
     if command_words:
         # As ssh has it: the words are one line for the shell at the other end.
         _become(["/bin/sh", "-c", " ".join(command_words)])
@@ -78,7 +79,7 @@ def _is_remote(path: str) -> bool:
 
 def _home(path: str) -> str:
     """A path at the other end is meant from the home folder there."""
-    return os.path.join(os.path.expanduser("~"), path)  # noqa: PTH118 - `path` may be absolute, or empty.
+    return str(Path.home() / path)
 
 
 def _without_options(words: Sequence[str]) -> Sequence[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -56,7 +56,7 @@ esac
 """
 
 
-@command("shim", example='undercroft shim ~/shim && PATH=~/shim:$PATH tox -e integration', in_model=False)
+@command("shim", example="undercroft shim ~/shim && PATH=~/shim:$PATH tox -e integration", in_model=False)
 @click.argument("folder", metavar="DIR")
 @click.pass_obj
 def shim(session: Session, folder: str) -> None:
@@ -65,27 +65,23 @@ def shim(session: Session, folder: str) -> None:
     They run the Python and the packages that run this command now.
     """
     undercroft = shlex.join([sys.executable, "-m", "undercroft"])
-    os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - pathlib is dear for a short command.
-    for name, text in (("juju", _JUJU), ("charmcraft", _CHARMCRAFT)):
-        path = os.path.join(folder, name)  # noqa: PTH118
+    programs = {Path(folder, name): text for name, text in (("juju", _JUJU), ("charmcraft", _CHARMCRAFT))}
+    for path in programs:
         _check_ours(path)
-        temporary = f"{path}.new"
-        with open(temporary, "w", opener=_executable) as file:  # noqa: PTH123
-            file.write(text.format(undercroft=undercroft, mark=_MARK))
-        os.replace(temporary, path)  # noqa: PTH105
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for path, text in programs.items():
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.write_text(text.format(undercroft=undercroft, mark=_MARK))
+        fresh.chmod(0o755)
+        fresh.replace(path)
         say(f"wrote {path}")
 
 
-def _check_ours(path: str) -> None:
+def _check_ours(path: Path) -> None:
     """Refuse to replace a program of somebody else."""
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            is_ours = _MARK.encode() in file.read(4096)
+        is_ours = _MARK.encode() in path.read_bytes()
     except FileNotFoundError:
         return
     if not is_ours:
         raise Refusal(f"{path} is there already, and is not ours: give another folder")
-
-
-def _executable(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o755)

@@ -81,9 +81,7 @@ def filtered(document: Document, patterns: Sequence[str]) -> Document:
     return {**document, "applications": applications, "machines": kept}
 
 
-def pruned_unit(
-    document: Document, *, of_application: bool, endpoint: str | None, related: str | None
-) -> Document:
+def pruned_unit(document: Document, *, of_application: bool, endpoint: str | None, related: str | None) -> Document:
     """What show-unit was asked for of what there is."""
     pruned: Document = {}
     for name, unit in document.items():
