@@ -30,6 +30,7 @@ BENCHMARKS = {
     "devices": "tests.benchmarks.devices:devices",
     "rescan": "tests.benchmarks.devices:rescan",
     "spawn": "tests.benchmarks.spawn:spawn",
+    "etcd": "tests.benchmarks.etcd:etcd",
     "status": "tests.benchmarks.status:status",
 }
 PATIENCE = 900.0

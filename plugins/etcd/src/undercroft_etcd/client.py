@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from undercroft_etcd import messages
 from undercroft_etcd.faults import Fault, Meaning
-from undercroft_etcd.transport import Connection, Stream
+from undercroft_etcd.transport import Connection, Headers, Stream
 from undercroft_hookspecs.errors import NotValidError
 from undercroft_hookspecs.store import StoreUnavailable
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 TOTAL_SECONDS = 10.0
 """How long the store is waited for before it counts as unavailable; a call that has been sent by then has its time."""
 
-CALL_SECONDS = 5.0
+CALL_SECONDS = 3.0
 """How long an answer is waited for that cannot be asked for again."""
 
 REPEATABLE_SECONDS = 2.0
@@ -37,8 +37,6 @@ REPEATABLE_SECONDS = 2.0
 
 PAUSE_SECONDS = 0.1
 """How long the client waits when every member has been tried."""
-
-_HAS_LEADER = ("hasleader", "true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,7 @@ class Client:
         self._login = login
         self._current = 0
         self._token = ""
+        self._headers = _headers("")
         self._authenticating = asyncio.Lock()
         self.is_closed = False
 
@@ -71,7 +70,7 @@ class Client:
 
         async def attempt(connection: Connection) -> bytes:
             seconds = REPEATABLE_SECONDS if repeatable else CALL_SECONDS
-            return await connection.call(path, request, timeout=seconds, headers=self._headers())
+            return await connection.call(path, request, timeout=seconds, headers=self._headers)
 
         return await self._persist(attempt, repeatable=repeatable)
 
@@ -79,7 +78,7 @@ class Client:
         """Send one message on a stream and read one, as with a call that can be repeated."""
 
         async def attempt(connection: Connection) -> bytes:
-            stream = connection.stream(path, timeout=REPEATABLE_SECONDS, headers=self._headers())
+            stream = connection.stream(path, timeout=REPEATABLE_SECONDS, headers=self._headers)
             try:
                 await stream.write(request)
                 return await stream.read()
@@ -97,7 +96,7 @@ class Client:
         """
 
         async def attempt(connection: Connection) -> tuple[Stream, T]:
-            stream = connection.stream(path, timeout=None, headers=self._headers())
+            stream = connection.stream(path, timeout=None, headers=self._headers)
             try:
                 async with asyncio.timeout(REPEATABLE_SECONDS):
                     return stream, await begin(stream)
@@ -125,8 +124,10 @@ class Client:
             index, token = self._current, self._token
             connection = self._connections[index]
             try:
-                await connection.ready()
-                await self._authenticate(connection)
+                if not connection.is_ready:
+                    await connection.ready()
+                if self._login is not None and not self._token:
+                    await self._authenticate(connection, self._login)
                 return await attempt(connection)
             except Fault as fault:
                 tries += 1
@@ -150,23 +151,20 @@ class Client:
             return
         if self._current == index:
             self._current = (index + 1) % len(self._connections)
+        if failure.code == "DEADLINE_EXCEEDED" and failure.is_sent:
+            self._connections[index].break_off()
         if meaning is Meaning.UNKNOWN and not is_repeatable:
             raise self._unavailable(failure, is_repeatable=False)
 
-    def _headers(self) -> tuple[tuple[str, str], ...]:
-        return (_HAS_LEADER, ("token", self._token)) if self._token else (_HAS_LEADER,)
-
-    async def _authenticate(self, connection: Connection) -> None:
-        if self._login is None or self._token:
-            return
+    async def _authenticate(self, connection: Connection, login: Login) -> None:
         async with self._authenticating:
             if self._token:
                 return  # Somebody else has asked for one meanwhile.
-            user = self._login.user
+            user = login.user
             try:
-                request = messages.authenticate_request(user, await self._login.password())
+                request = messages.authenticate_request(user, await login.password())
                 answer = await connection.call(
-                    messages.AUTHENTICATE, request, timeout=REPEATABLE_SECONDS, headers=(_HAS_LEADER,)
+                    messages.AUTHENTICATE, request, timeout=REPEATABLE_SECONDS, headers=_headers("")
                 )
             except Fault as fault:
                 if fault.meaning is Meaning.REFUSED:
@@ -176,6 +174,7 @@ class Client:
             except NotValidError as error:
                 raise StoreUnavailable(str(error)) from None
             self._token = messages.token_answer(answer)
+            self._headers = _headers(self._token)
 
     def _check_open(self) -> None:
         if self.is_closed:
@@ -186,3 +185,11 @@ class Client:
         members = ", ".join(str(connection.endpoint) for connection in self._connections)
         what = "may or may not have been carried out" if is_unknown else "was not answered in time"
         return StoreUnavailable(f"a request to etcd ({members}) {what}: {failure}", outcome_unknown=is_unknown)
+
+
+def _headers(token: str) -> Headers:
+    """What goes with every call: only a member that knows of a leader may answer, and this is who asks."""
+    headers = Headers(("hasleader", "true"))
+    if token:
+        headers.add("token", token)
+    return headers

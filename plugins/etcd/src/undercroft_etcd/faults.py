@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 class Meaning(Enum):
@@ -62,10 +64,16 @@ STALE = frozenset({"invalid auth token", "revision of auth store is old", "auth:
 OPEN_ENDED = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL", "ABORTED"})
 
 
-@contextmanager
-def refusals() -> Generator[None]:
-    """Turn a fault that nobody has taken for an answer into the error that the Store contract has for it."""
-    try:
-        yield
-    except Fault as fault:
-        raise StoreUnavailable(f"etcd refuses: {fault}") from None
+class Refusals:
+    """Turns a fault that nobody has taken for an answer into the error that the Store contract has for it."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, Fault):
+            raise StoreUnavailable(f"etcd refuses: {error}") from None

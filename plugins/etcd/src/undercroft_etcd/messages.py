@@ -23,6 +23,7 @@ AUTHENTICATE = "/etcdserverpb.Auth/Authenticate"
 
 _TARGET_MOD = 2
 _EVENT_DELETE = 1
+_HEADER_REVISION = 3 << 3
 
 
 class KeyValue(NamedTuple):
@@ -211,7 +212,14 @@ def watch_answer(message: bytes) -> WatchAnswer:
 
 
 def _revision(header: bytes) -> int:
-    return next((value for field, value, _ in fields(header) if field == 3), 0)
+    """The revision in a header, which every answer has: its third integer, behind two that are ten bytes long."""
+    position, end = 0, len(header)
+    while position < end and header[position] != _HEADER_REVISION:
+        position += 1  # The tags have one byte each, and so have no bit in common with what an integer goes on with.
+        while header[position] & 0x80:
+            position += 1
+        position += 1
+    return next((value for _, value, _ in fields(header[position:])), 0)
 
 
 def _key_value(message: bytes) -> KeyValue:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from undercroft_etcd import messages
-from undercroft_etcd.faults import Fault, refusals
+from undercroft_etcd.faults import Fault, Refusals
 from undercroft_etcd.keys import Keys
 from undercroft_etcd.watcher import Watcher
 from undercroft_hookspecs.store import (
@@ -52,14 +52,14 @@ class EtcdStore:
     async def get(self, key: str) -> Entry | None:
         """The entry of `key`, or None."""
         check_key(key)
-        with refusals():
+        with Refusals():
             request = messages.range_request(self._keys.encoded(key))
             answer = messages.range_answer(await self._client.call(messages.RANGE, request, repeatable=True))
         return self._entry(answer.kvs[0]) if answer.kvs else None
 
     async def list(self, prefix: str) -> Snapshot:
         """All entries whose key begins with `prefix`, in the order of their keys."""
-        with refusals():
+        with Refusals():
             for _ in range(LIST_TRIES):
                 try:
                     return await self._list(prefix)
@@ -84,7 +84,7 @@ class EtcdStore:
             # Were there nothing to read, a transaction without writes would be answered from whatever a member has.
             [messages.look_operation(key) for key in keys],
         )
-        with refusals():
+        with Refusals():
             try:
                 answer = messages.txn_answer(await self._client.call(messages.TXN, request, repeatable=not writes))
             except Fault as fault:
@@ -103,7 +103,7 @@ class EtcdStore:
         cannot begin, if etcd refuses to go on, or when the store is closed.
         """
         watcher = Watcher(self._client, self._keys, prefix, since)
-        with refusals():
+        with Refusals():
             await watcher.start()
         try:
             yield watcher
@@ -114,7 +114,7 @@ class EtcdStore:
         """Grant a lease that ends `ttl` seconds after its last renewal; etcd counts whole seconds, at least about 2."""
         check_ttl(ttl)
         request = messages.grant_request(min(math.ceil(ttl), MAX_TTL))
-        with refusals():
+        with Refusals():
             # A lease of which nobody has heard ends by itself, so asking twice does no harm.
             answer = messages.lease_answer(await self._client.call(messages.LEASE_GRANT, request, repeatable=True))
         return LeaseId(answer.lease)
@@ -123,7 +123,7 @@ class EtcdStore:
         """Let the lease's time begin anew."""
         if not 0 < lease < _MAX_LEASE:
             raise LeaseLost(lease)
-        with refusals():
+        with Refusals():
             request = messages.lease_request(lease)
             answer = messages.lease_answer(await self._client.exchange(messages.LEASE_KEEP_ALIVE, request))
         if answer.ttl <= 0:
@@ -133,7 +133,7 @@ class EtcdStore:
         """End the lease and delete its keys in one commit; nothing if it has ended."""
         if not 0 < lease < _MAX_LEASE:
             return
-        with refusals():
+        with Refusals():
             try:
                 # Leases are not numbered twice, so revoking one again does no harm.
                 await self._client.call(messages.LEASE_REVOKE, messages.lease_request(lease), repeatable=True)
@@ -146,7 +146,7 @@ class EtcdStore:
         up_to = min(before - 1, await self._present())
         if up_to <= 0:
             return
-        with refusals():
+        with Refusals():
             try:
                 await self._client.call(messages.COMPACT, messages.compact_request(up_to), repeatable=True)
             except Fault as fault:
@@ -155,7 +155,7 @@ class EtcdStore:
 
     async def _present(self) -> Revision:
         """The present revision."""
-        with refusals():
+        with Refusals():
             request = messages.range_request(self._keys.range("")[0], keys_only=True)
             return Revision(
                 messages.range_answer(await self._client.call(messages.RANGE, request, repeatable=True)).revision

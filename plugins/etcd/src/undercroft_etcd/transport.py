@@ -6,9 +6,8 @@ It is imported by `opening` once its environment is set, and takes and gives byt
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakSet
 
 import grpc
 import grpc.aio
@@ -16,9 +15,11 @@ import grpc.aio
 from undercroft_etcd.faults import Fault
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from undercroft_etcd.address import Endpoint
 
-Headers: TypeAlias = Sequence[tuple[str, str]]
+Headers: TypeAlias = grpc.aio.Metadata
 
 CONNECT_SECONDS = 3.0
 """How long one member may take to be connected to before it counts as away."""
@@ -59,7 +60,13 @@ class Connection:
             self._channel = grpc.aio.insecure_channel(endpoint.target, options=_OPTIONS)
         else:
             self._channel = grpc.aio.secure_channel(endpoint.target, credentials.channel, options=_OPTIONS)
+        self._streams: WeakSet[Stream] = WeakSet()
         self._methods: dict[str, grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = {}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a connection; if not, one is begun."""
+        return self._state() is grpc.ChannelConnectivity.READY
 
     async def ready(self) -> None:
         """Connect, unless that has been done.
@@ -67,15 +74,13 @@ class Connection:
         Raises:
             Fault: the member cannot be reached, or not in time; nothing was sent.
         """
-        if self._state() is grpc.ChannelConnectivity.READY:
-            return
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._settled()
         except TimeoutError:
             why = f"{self.endpoint} did not answer within {CONNECT_SECONDS:g} s"
             raise Fault("DEADLINE_EXCEEDED", why, is_sent=False) from None
-        if self._state() is not grpc.ChannelConnectivity.READY:
+        if not self.is_ready:
             raise Fault("UNAVAILABLE", await self._why_not(), is_sent=False)
 
     async def call(self, path: str, request: bytes, *, timeout: float, headers: Headers) -> bytes:
@@ -84,35 +89,42 @@ class Connection:
         Raises:
             Fault: it failed, or there was no answer in time.
         """
-        with _faults():
+        with _Faults():
             if (method := self._methods.get(path)) is None:
                 method = self._methods[path] = self._channel.unary_unary(path)
-            return await method(request, timeout=timeout, metadata=tuple(headers))
+            return await method(request, timeout=timeout, metadata=headers)
 
     def stream(self, path: str, *, timeout: float | None, headers: Headers) -> Stream:
         """Open a stream in both directions."""
         method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = self._channel.stream_stream(path)
-        with _faults():
-            return Stream(method(timeout=timeout, metadata=tuple(headers)))
+        with _Faults():
+            stream = Stream(method(timeout=timeout, metadata=headers))
+        self._streams.add(stream)
+        return stream
+
+    def break_off(self) -> None:
+        """End all streams: who has one goes elsewhere at once, and not when the keepalive has found out."""
+        for stream in tuple(self._streams):
+            stream.cancel()
 
     async def close(self) -> None:
         """Hang up; calls and streams under way fail."""
         await self._channel.close()
 
     def _state(self) -> grpc.ChannelConnectivity:
-        with _faults():
+        with _Faults():
             return self._channel.get_state(try_to_connect=True)
 
     async def _settled(self) -> None:
         waiting = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
         while (state := self._state()) in waiting:
-            with _faults():
+            with _Faults():
                 await self._channel.wait_for_state_change(state)
 
     async def _why_not(self) -> str:
         """Why there is no connection: gRPC tells it only to a call, so one is made that no member understands."""
         try:
-            await self.call(_PROBE, b"", timeout=CONNECT_SECONDS, headers=())
+            await self.call(_PROBE, b"", timeout=CONNECT_SECONDS, headers=grpc.aio.Metadata())
         except Fault as fault:
             if fault.code == "UNAVAILABLE":
                 return f"{self.endpoint}: {fault.details.rpartition('last error: ')[2]}"
@@ -127,7 +139,7 @@ class Stream:
 
     async def write(self, message: bytes) -> None:
         """Send a message. Raises Fault."""
-        with _faults():
+        with _Faults():
             await self._call.write(message)
 
     async def read(self) -> bytes:
@@ -136,7 +148,7 @@ class Stream:
         Raises:
             Fault: the stream has failed, or has ended.
         """
-        with _faults():
+        with _Faults():
             message = await self._call.read()
             if isinstance(message, bytes):
                 return message
@@ -148,18 +160,25 @@ class Stream:
         self._call.cancel()
 
 
-@contextmanager
-def _faults() -> Generator[None]:
-    """Turn whatever gRPC raises into a Fault."""
-    try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        raise Fault(error.code().name, error.details() or "") from None
-    except (grpc.aio.UsageError, asyncio.InvalidStateError) as error:
-        raise Fault("CANCELLED", str(error)) from None
-    except asyncio.CancelledError:
-        # A call on a connection that is closed ends with this, too, though nobody has cancelled the task.
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise Fault("CANCELLED", "the connection was closed") from None
+class _Faults:
+    """Turns whatever gRPC raises into a Fault."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        if isinstance(error, grpc.aio.AioRpcError):
+            raise Fault(error.code().name, error.details() or "") from None
+        if isinstance(error, (grpc.aio.UsageError, asyncio.InvalidStateError)):
+            raise Fault("CANCELLED", str(error)) from None
+        if isinstance(error, asyncio.CancelledError):
+            # A call on a connection that is closed ends with this, too, though nobody has cancelled the task.
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                raise Fault("CANCELLED", "the connection was closed") from None

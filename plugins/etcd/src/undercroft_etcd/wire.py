@@ -17,6 +17,9 @@ class MalformedMessageError(ValueError):
     """The bytes are not a message."""
 
 
+_ONE_BYTE = tuple(bytes((value,)) for value in range(0x80))
+
+
 def number(field: int, value: int) -> bytes:
     """A field of an integer, a bool or an enum; nothing for 0, which is what an absent field means."""
     if not value:
@@ -57,7 +60,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def _varint(value: int) -> bytes:
     if value < 0x80:
-        return bytes((value,))
+        return _ONE_BYTE[value]
     found = bytearray()
     while value >= 0x80:
         found.append(value & 0x7F | 0x80)
