@@ -126,6 +126,19 @@ async def test_a_folder_that_is_too_large_is_refused_with_what_to_do(tmp_path: P
             pass
 
 
+async def test_metadata_that_is_a_link_within_the_charm_is_followed(tmp_path: Path) -> None:
+    path = (
+        Zip(tmp_path / "app.charm")
+        .add("meta/data.yaml", METADATA)
+        .link("metadata.yaml", "also")
+        .link("also", "meta/data.yaml")
+        .close()
+    )
+
+    async with take(path) as taken:
+        assert taken.charm.name == "app"
+
+
 async def test_metadata_that_is_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_bytes(METADATA)
     (tmp_path / "app").mkdir()

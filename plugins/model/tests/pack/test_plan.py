@@ -215,6 +215,7 @@ def test_the_archive_s_name_is_charmcraft_s(tmp_path: Path) -> None:
     ("craft", "name"),
     [
         ("name: app", "app.charm"),
+        ("name: app\nplatforms: {../../etc/x: }", "app_..-..-etc-x.charm"),
         ("name: app\nplatforms: {ubuntu@22.04:s390x: }", "app_ubuntu@22.04-s390x.charm"),
         (
             "name: app\nbases: [{name: ubuntu, channel: '22.04', architectures: [riscv64]}]",

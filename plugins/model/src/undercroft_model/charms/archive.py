@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from undercroft_model.charms.errors import ArchiveError
-from undercroft_model.charms.paths import MAX_PATH_BYTES, UnsafeName, check_links, parts_of
+from undercroft_model.charms.paths import MAX_PATH_BYTES, UnsafeName, check_links, follow, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,13 +82,15 @@ class Archive:
         return tuple(self._members[parts] for parts in sorted(self._members))
 
     def read(self, name: str, *, limit: int) -> bytes | None:
-        """The content of a small file; None where there is no such file.
+        """The content of a small file, or of the one that a link of that name leads to; None where there is none.
 
         Raises:
             ArchiveError: it is larger than the limit, or damaged.
         """
         member = self._members.get(tuple(name.split("/")))
-        if member is None or member.is_folder or member.target is not None:
+        if member is not None and member.target is not None:
+            member = self._members.get(follow(member.parts[:-1], member.target, self._links()))
+        if member is None or member.info is None:
             return None
         if member.size > limit:
             raise ArchiveError(self._path, f"is larger than {limit} bytes", entry=name)
@@ -163,9 +165,12 @@ class Archive:
                 if not above.is_folder:
                     raise ArchiveError(self._path, f"lies in {above.name}, which is no folder", entry="/".join(parts))
         try:
-            check_links({m.parts: m.target for m in self._members.values() if m.target is not None})
+            check_links(self._links())
         except UnsafeName as error:
             raise ArchiveError(self._path, str(error)) from None
+
+    def _links(self) -> dict[tuple[str, ...], str]:
+        return {member.parts: member.target for member in self._members.values() if member.target is not None}
 
     @contextmanager
     def _understood(self, entry: str) -> Iterator[None]:

@@ -35,8 +35,6 @@ HOOK = re.compile(r"[a-z0-9_-]+")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time of every entry: the first that a zip can have."""
 
-LEVEL = 6
-
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -95,7 +93,7 @@ def write_archive(found: Sequence[Item], file: IO[bytes]) -> None:
     Raises:
         ArchiveError: one of them has gone or cannot be read.
     """
-    with zipfile.ZipFile(file, "w", compresslevel=LEVEL) as zipped:
+    with zipfile.ZipFile(file, "w") as zipped:
         for item in found:
             try:
                 _add(zipped, item)

@@ -48,13 +48,17 @@ def check_links(links: Mapping[tuple[str, ...], str]) -> None:
     """
     for link, target in links.items():
         try:
-            _follow(link[:-1], target, links)
+            follow(link[:-1], target, links)
         except UnsafeName as error:
             raise UnsafeName(f"{'/'.join(link)} is a symbolic link to {target[:80]!r}, {error}") from None
 
 
-def _follow(folder: tuple[str, ...], target: str, links: Mapping[tuple[str, ...], str]) -> None:
-    """Walk a link's target part by part, as the kernel would, through the links on the way."""
+def follow(folder: tuple[str, ...], target: str, links: Mapping[tuple[str, ...], str]) -> tuple[str, ...]:
+    """Where a link in `folder` ends: its target is walked part by part, as the kernel would, through links on the way.
+
+    Raises:
+        UnsafeName: that is outside, or nowhere.
+    """
     if not target or "\0" in target or len(target) > MAX_PATH_BYTES:
         raise UnsafeName("which is no path")
     here, hops = list(folder), 0
@@ -73,6 +77,7 @@ def _follow(folder: tuple[str, ...], target: str, links: Mapping[tuple[str, ...]
                 raise UnsafeName("which leads nowhere but in circles")
             here.pop()
             rest += _steps(further)
+    return tuple(here)
 
 
 def _steps(target: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ _LINKS = {
     "website": "website",
 }
 _LISTS = frozenset({"maintainers"})
+_UNSAFE = re.compile(r"[^A-Za-z0-9@.+_-]")
+"""What a file's name is not to have in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def read_craft(data: bytes) -> Craft:
         parts=tuple(_part(name, entry) for name, entry in parts.items()),
         extensions=keys["extensions"].texts() if "extensions" in keys else (),
         libraries=tuple(_library(item) for item in keys["charm-libs"].items()) if "charm-libs" in keys else (),
-        label=_label(keys, _architecture()),
+        label=_UNSAFE.sub("-", _label(keys, _architecture())),
         files=_files(keys),
     )
 
@@ -148,7 +151,7 @@ def _label(keys: Mapping[str, Entry], architecture: str) -> str:
     if "platforms" in keys:
         names = list(keys["platforms"].mapping())
         ours = (name for name in names if name == architecture or name.endswith(f":{architecture}"))
-        return next(ours, names[0] if names else "").replace(":", "-")
+        return next(ours, names[0] if names else "")
     if "bases" not in keys:
         return ""
     first = keys["bases"].items()[:1]
@@ -158,7 +161,7 @@ def _label(keys: Mapping[str, Entry], architecture: str) -> str:
         "-".join([optional_text(base, "name"), optional_text(base, "channel"), *_architectures(base, architecture)])
         for base in bases
     ]
-    return "_".join(labels).replace("/", "-")
+    return "_".join(labels)
 
 
 def _architectures(base: Mapping[str, Entry], default: str) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ _ENVIRONMENT = {
     "PYTHONPATH": "",
     "PYTHONHOME": "",
     "PIP_REQUIRE_VIRTUALENV": "0",
+    "PIP_USER": "0",
     "UV_NO_PROGRESS": "1",
 }
 _PROBE = (
