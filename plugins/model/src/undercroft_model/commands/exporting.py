@@ -58,9 +58,9 @@ async def _application(desk: Desk, application: Application) -> dict[str, object
     return {key: value for key, value in {**entry, **optional}.items() if value not in ("", False, {}, [])}
 
 
-async def _resources(desk: Desk, name: str) -> dict[str, dict[str, object]]:
+async def _resources(desk: Desk, name: str) -> dict[str, object]:
     table = RESOURCES.of(desk.model)
-    found = {}
+    found: dict[str, object] = {}
     for entry in (await desk.store.list(table.under(name))).entries:
         resource = table.decode(entry)
         found[table.parts(entry.key)[-1]] = {"sha256": resource.sha256, "filename": resource.filename}

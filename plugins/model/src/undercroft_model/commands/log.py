@@ -67,7 +67,7 @@ def debug_log(
         )
         last = None if replay or limit is not None else (10 if lines is None else lines)
         file = session.data_dir / "models" / str(desk.model) / "debug.log"
-        last = limit if limit else last
+        last = limit or last
         await show_log(file, chosen, last=last, follow=follow and not no_tail, write=click.echo)
 
     with contextlib.suppress(KeyboardInterrupt):  # The way to end it.

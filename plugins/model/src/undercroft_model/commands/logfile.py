@@ -89,7 +89,7 @@ async def show_log(
 
 
 class Reader:
-    """Reads on from where it was, in the next file where the log has been begun anew. It blocks: call it in a thread."""
+    """Reads on from where it was, or a new file from its beginning. It blocks: call it in a thread."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -15,7 +15,6 @@ from undercroft_model.tables import APPLICATIONS, MACHINES, MODEL
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from undercroft_hookspecs.store import Store
     from undercroft_model.operator import Desk
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -35,9 +34,11 @@ def seconds_of(text: str) -> float:
         raise Refusal(str(error)) from error
 
 
-async def until(store: Store, prefix: str, settled: Callable[[], Awaitable[bool]], *, seconds: float) -> bool:
+async def until(desk: Desk, prefix: str, settled: Callable[[], Awaitable[bool]], *, seconds: float) -> bool:
     """Whether something is so now, or after a change under `prefix` within so many seconds."""
-    since = (await store.list(prefix)).revision
+    store = desk.store
+    # For the revision alone: what is under the prefix may be much.
+    since = (await store.list(MODEL.of(desk.model).prefix)).revision
     if await settled():
         return True
     if seconds <= 0:
@@ -74,7 +75,7 @@ async def model_gone(desk: Desk, *, seconds: float) -> str:
                 f"Model {desk.record.name} is being destroyed: {left} application(s) have units that are to run their "
                 "last hooks, and go once an agent is running on their hosts (or with --force)"
             )
-        if not await until(store, table.prefix, gone, seconds=seconds):
+        if not await until(desk, table.prefix, gone, seconds=seconds):
             raise Refusal(f"timed out: model {desk.record.name} is still being destroyed after {seconds:g} s")
     return f"Model {desk.record.name} destroyed"
 
