@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         CannotEnterScope,
         CannotEnterScopeYet,
         NotFoundError,
+        NotLeaderError,
+        NotPermittedError,
         NotValidError,
         RebootMachine,
         RestartAgent,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
         CharmFacade,
         HookResult,
         HookRunner,
+        PlacementFacade,
     )
     from undercroft_hookspecs.hooks import Hooks, HookTool, MetricSender, hookimpl, hookspec
     from undercroft_hookspecs.identity import (
@@ -120,6 +123,8 @@ _NAMES = exports(
             "CannotEnterScope",
             "CannotEnterScopeYet",
             "NotFoundError",
+            "NotLeaderError",
+            "NotPermittedError",
             "NotValidError",
             "RebootMachine",
             "RestartAgent",
@@ -136,6 +141,7 @@ _NAMES = exports(
             "CharmFacade",
             "HookResult",
             "HookRunner",
+            "PlacementFacade",
         ),
         "undercroft_hookspecs.hooks": ("HookTool", "Hooks", "MetricSender", "hookimpl", "hookspec"),
         "undercroft_hookspecs.identity": (
@@ -235,9 +241,12 @@ __all__ = [
     "MetricSender",
     "ModelId",
     "NotFoundError",
+    "NotLeaderError",
+    "NotPermittedError",
     "NotValidError",
     "OutputFunc",
     "PermanentError",
+    "PlacementFacade",
     "Process",
     "Put",
     "RebootMachine",

@@ -7,6 +7,8 @@
     ├── CannotEnterScope       the unit has no business in the relation, or one of them is on its way out
     │   └── CannotEnterScopeYet    ... for as long as an old subordinate is there
     ├── UnitHasSubordinates    they have to go first
+    ├── NotPermittedError      whoever asks may not
+    │   └── NotLeaderError         ... for only the leader of its application may
     └── AgentSignal            a worker's wish about the whole agent or its machine
         ├── TerminateAgent
         ├── RestartAgent
@@ -66,6 +68,14 @@ class CannotEnterScopeYet(CannotEnterScope):
 
 class UnitHasSubordinates(UndercroftError):
     """A unit cannot be dead before its subordinates are gone."""
+
+
+class NotPermittedError(UndercroftError):
+    """There may be such a thing, but not for the one who asks."""
+
+
+class NotLeaderError(NotPermittedError):
+    """Only the leader of its application may do this, and the unit is not, or not any more."""
 
 
 class AgentSignal(UndercroftError):

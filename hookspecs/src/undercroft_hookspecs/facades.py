@@ -1,4 +1,5 @@
-"""Facades: the narrow parts of the model that workers take, under the manifold name `model`.
+"""Facades: the narrow parts of the model that workers take, under the manifold name `model`. Those of a unit are in
+`unit_facades`, `relation_facades` and `hook_facades`.
 
 A worker takes only its own. Facades are bound: in the top engine to this host, in a unit's engine to that unit. A watch
 is an async context manager that yields an async iterator: its first item comes at once, then always the newest state,
@@ -15,7 +16,10 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from undercroft_hookspecs.charm import Charm
+    from undercroft_hookspecs.identity import ModelId
     from undercroft_hookspecs.records import BlockDevice
+    from undercroft_hookspecs.state import Unit
 
 
 @runtime_checkable
@@ -40,8 +44,36 @@ class BlockDeviceView(Protocol):
 
 
 @runtime_checkable
+class PlacementFacade(Protocol):
+    """The unit deployer's: the units that are placed on this host, in all models."""
+
+    def watch_models(self) -> AbstractAsyncContextManager[AsyncIterator[Sequence[ModelId]]]:
+        """The models that there are. One that is no longer among them has been destroyed."""
+        ...
+
+    def watch_units(self, model: ModelId) -> AbstractAsyncContextManager[AsyncIterator[Mapping[str, Unit]]]:
+        """A model's units on this host, by name, whatever their life; one that has been removed is no longer there."""
+        ...
+
+    async def unit_gone(self, model: ModelId, unit: str) -> None:
+        """Nothing of a dead unit is left on this host: its records can go.
+
+        Raises:
+            NotValidError: it is not dead.
+        """
+
+
+@runtime_checkable
 class CharmFacade(Protocol):
     """The unit's charm, as parsed once at deploy or refresh; no other plugin parses a charm file."""
+
+    async def charm(self, sha256: str) -> Charm:
+        """The charm whose archive has that SHA-256.
+
+        Raises:
+            NotFoundError: nobody uses it any more.
+        """
+        ...
 
 
 @runtime_checkable

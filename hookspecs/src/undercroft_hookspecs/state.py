@@ -59,6 +59,8 @@ class Machine(Record, frozen=True, kw_only=True):
     host: str
     life: Life = Life.ALIVE
     created: datetime | None = None
+    ports_opened: int = 0
+    """How often one of its units has opened ports: two that do so at the same time have to meet."""
 
 
 class Application(Record, frozen=True, kw_only=True):
@@ -194,6 +196,8 @@ class Secret(Record, frozen=True, kw_only=True):
     updated: datetime
     latest: int = 1
     revisions: tuple[int, ...] = (1,)
+    expires: Mapping[int, datetime] = msgspec.field(default_factory=dict)
+    """When each revision expires that does."""
 
 
 class MeterStatus(Record, frozen=True, kw_only=True):

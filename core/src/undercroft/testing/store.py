@@ -58,6 +58,9 @@ class _Lease:
 class MemoryStore:
     """A Store in this process's memory. It needs no loop to be made, and nothing to be closed."""
 
+    is_local = True
+    """No other machine shares it."""
+
     def __init__(self, *, clock: Clock | None = None, kept_commits: int = KEPT_COMMITS) -> None:
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._kept_commits = kept_commits

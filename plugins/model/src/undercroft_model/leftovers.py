@@ -23,6 +23,8 @@ from undercroft_model.tables import (
     SECRETS,
     STATUS,
     STATUS_LOG,
+    STORAGE_REQUESTS,
+    UNIT_ACTIONS,
     UNIT_STATE,
     parts_of,
 )
@@ -55,7 +57,7 @@ class Leftovers:
     def of_unit(self, name: str) -> list[str]:
         """The keys that go with a unit, but for its own record."""
         model, parts = self.model, parts_of(name)
-        keys = [table.of(model).key(*parts) for table in (PORTS, UNIT_STATE, METER)]
+        keys = [table.of(model).key(*parts) for table in (PORTS, UNIT_STATE, METER, UNIT_ACTIONS, STORAGE_REQUESTS)]
         keys += [table.of(model).key(kind, *parts) for table in (STATUS, STATUS_LOG) for kind in ("unit", "agent")]
         keys += [ACTIONS.of(model).key(*parts) for parts, action in self.actions.items() if action.unit == name]
         keys += [LEADERS.of(model).key(*parts) for parts, leader in self.leaders.items() if leader.unit == name]
@@ -64,7 +66,7 @@ class Leftovers:
     def of_application(self, name: str) -> list[str]:
         """The keys that go with an application, but for its own record and its resources."""
         model = self.model
-        keys = [table.of(model).key(name) for table in (CONFIG, LEADERS, LEADER_SETTINGS)]
+        keys = [table.of(model).key(name) for table in (CONFIG, LEADERS, LEADER_SETTINGS, METER)]
         keys += [table.of(model).key("application", name) for table in (STATUS, STATUS_LOG)]
         return [*keys, *self._secrets_of(name)]
 

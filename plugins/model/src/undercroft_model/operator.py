@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.store import Store
     from undercroft_hookspecs.worker import Clock
     from undercroft_model.blobs import Blobs
+    from undercroft_model.encryption import Keyring
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Operator:
     clock: Clock
     rng: random.Random
     blobs: Blobs
+    keyring: Keyring
     wanted: str | None = None
 
     async def change(self, decide: Callable[[Transaction], Awaitable[T]]) -> T:

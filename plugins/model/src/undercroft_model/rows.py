@@ -99,6 +99,25 @@ class Operation(Record, frozen=True, kw_only=True):
     tasks: tuple[int, ...] = ()
 
 
+class UnitActions(Record, frozen=True, kw_only=True):
+    """The actions of a unit that are not finished, the oldest first, and which of them are to be stopped."""
+
+    pending: tuple[int, ...] = ()
+    aborting: tuple[int, ...] = ()
+
+
+class StorageRequests(Record, frozen=True, kw_only=True):
+    """What a unit's charm has asked for with `storage-add`, and nobody has seen to yet: how many of each store."""
+
+    counts: Mapping[str, int] = msgspec.field(default_factory=dict)
+
+
+class SecretsKey(Record, frozen=True, kw_only=True):
+    """Which key the secrets of this store are encrypted with. It says nothing of the key itself."""
+
+    fingerprint: str
+
+
 class SecretRevision(Record, frozen=True, kw_only=True):
     """One revision's content, encrypted."""
 

@@ -103,6 +103,9 @@ class Connection:
 class SqliteStore:
     """The Store, over a connection that writes and one that reads; `open_sqlite` makes one."""
 
+    is_local = True
+    """No other machine shares it."""
+
     def __init__(self, writer: Connection, reader: Connection, *, clock: Clock) -> None:
         self._reader = reader
         self._clock = clock

@@ -37,8 +37,11 @@ from undercroft_model.rows import (
     SecretConsumer,
     SecretGrant,
     SecretRevision,
+    SecretsKey,
     Sequence,
     StatusLog,
+    StorageRequests,
+    UnitActions,
     UnitState,
 )
 from undercroft_model.table import ModelTable, Table
@@ -52,6 +55,9 @@ HOSTS = Table("/hosts/", Host)
 BLOCK_DEVICES = Table("/hosts/", BlockDevices)
 PRESENCE = Table("/hosts/", Presence)
 MODEL_NAMES = Table("/model-names/", ModelName)
+
+SECRETS_KEY = Table("/secrets-key/", SecretsKey)
+"""`self` alone."""
 
 MODEL = ModelTable("model", Model)
 """`self` alone."""
@@ -78,6 +84,8 @@ CHARM_REVISIONS = ModelTable("charm-revisions", Sequence)
 """By the charm's name: the next local revision."""
 ACTIONS = ModelTable("actions", Action)
 OPERATIONS = ModelTable("operations", Operation)
+UNIT_ACTIONS = ModelTable("unit-actions", UnitActions)
+"""(application, number)."""
 SECRETS = ModelTable("secrets", Secret)
 SECRET_REVISIONS = ModelTable("secret-revisions", SecretRevision)
 """(secret, revision)."""
@@ -89,8 +97,10 @@ PORTS = ModelTable("ports", OpenedPorts)
 """(application, number)."""
 UNIT_STATE = ModelTable("unit-state", UnitState)
 """(application, number)."""
-METER = ModelTable("meter", MeterStatus)
+STORAGE_REQUESTS = ModelTable("storage-requests", StorageRequests)
 """(application, number)."""
+METER = ModelTable("meter", MeterStatus)
+"""(application,) or (application, number)."""
 RESOURCES = ModelTable("resources", Resource)
 """(application, name)."""
 SEQUENCES = ModelTable("sequences", Sequence)

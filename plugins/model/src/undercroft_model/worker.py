@@ -7,16 +7,29 @@ that. An outage of the store is waited for: to end would end every unit's engine
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakValueDictionary
 
 from undercroft import NoOpWorker, SimpleWorker, Stop
 from undercroft.dependency import OutputError
-from undercroft_hookspecs import BlobFacade, BlockDeviceFacade, BlockDeviceView, MachineId
+from undercroft_hookspecs import (
+    BlobFacade,
+    BlockDeviceFacade,
+    BlockDeviceView,
+    MachineId,
+    PlacementFacade,
+    StoreUnavailable,
+)
 from undercroft_model.blobs import Blobs
 from undercroft_model.devices import HostDevices
+from undercroft_model.encryption import Keyring
 from undercroft_model.operator import Operator
+from undercroft_model.placement import Placement
 from undercroft_model.presence import HostPresence
 from undercroft_model.reaping import Reaping
+from undercroft_model.unitside.facades import UnitFacades
+from undercroft_model.unitside.standpoint import Standpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,8 +40,22 @@ if TYPE_CHECKING:
 
 
 async def start_model(agent: Agent, config: Config, *, role: Role, store: Store) -> ModelWorker:
-    """The worker, running."""
-    return ModelWorker(agent, config, role=role, store=store)
+    """The worker, running.
+
+    Raises:
+        SecretsKeyError: the agent's key of the secrets is missing or another one than the store's secrets have.
+    """
+    keyring = Keyring(store, default=key_path(agent.data_dir), given=config.secrets_key_file)
+    if role.role == "agent":
+        with suppress(StoreUnavailable):  # Then it is seen when it is first needed.
+            await keyring.check()
+    return ModelWorker(agent, config, role=role, store=store, keyring=keyring)
+
+
+def key_path(data_dir: Path) -> Path:
+    """Where the key of the secrets is if the config does not say: in the data folder, which this plugin's own one is
+    `plugins/model` of."""
+    return (data_dir.parents[1] if data_dir.parts[-2:] == ("plugins", "model") else data_dir) / "secrets.key"
 
 
 def model_output(worker: Worker, kind: type) -> object:
@@ -41,9 +68,12 @@ def model_output(worker: Worker, kind: type) -> object:
 class ModelWorker:
     """Runs until killed."""
 
-    def __init__(self, agent: Agent, config: Config, *, role: Role, store: Store) -> None:
+    def __init__(self, agent: Agent, config: Config, *, role: Role, store: Store, keyring: Keyring) -> None:
         self.role: Literal["agent", "client"] = role.role
         clock, rng = agent.clock, agent.rng
+        self._agent, self._store, self._keyring = agent, store, keyring
+        self._units: WeakValueDictionary[tuple[ModelId, UnitName], UnitFacades] = WeakValueDictionary()
+        self._placement = Placement(store, agent.host, clock=clock, rng=rng)
         blobs = Blobs(config.blobs or str(agent.data_dir / "blobs"), clock=clock)
         devices = HostDevices(store, agent.host, clock=clock, rng=rng)
         self._presence = HostPresence(store, agent.host, clock=clock, rng=rng)
@@ -55,6 +85,7 @@ class ModelWorker:
             clock=clock,
             rng=rng,
             blobs=blobs,
+            keyring=keyring,
             # Core's Role of a command knows the model's name that the command was given.
             wanted=getattr(role, "model", None),
         )
@@ -62,6 +93,7 @@ class ModelWorker:
             BlockDeviceFacade: devices,
             BlockDeviceView: devices,
             BlobFacade: blobs,
+            PlacementFacade: self._placement,
             Operator: operator,
         }
         self._worker: Worker = NoOpWorker()
@@ -92,8 +124,36 @@ class ModelWorker:
         return _chosen(self._outputs, kind)
 
     def for_unit(self, model: ModelId, unit: UnitName) -> Callable[[type], object]:
-        """What is bound to a unit."""
-        raise NotImplementedError
+        """What is bound to a unit: its own facades, those of its host, and its `MachineId`, once it has been placed.
+
+        As long as somebody holds what this gives, all who ask for the unit share one set of facades.
+        """
+        facades = self._units.get((model, unit))
+        if facades is None:
+            here = Standpoint(
+                store=self._store,
+                model=model,
+                unit=str(unit),
+                host=self._agent.host,
+                clock=self._agent.clock,
+                rng=self._agent.rng,
+            )
+            facades = self._units[model, unit] = UnitFacades(here, self._keyring)
+        shared = {kind: self._outputs[kind] for kind in (BlockDeviceView, BlobFacade)}
+
+        def output(kind: type) -> object:
+            if kind is MachineId:
+                return self._machine(model, unit)
+            found = facades.get(kind)
+            return found if found is not None else _chosen(shared, kind, *facades.kinds, MachineId)
+
+        return output
+
+    def _machine(self, model: ModelId, unit: UnitName) -> MachineId:
+        machine = self._placement.machine_of(model, str(unit))
+        if machine is None:
+            raise OutputError(f"unit {unit} of model {model} has not been seen on this host")
+        return MachineId.parse(machine)
 
     async def _work(self, _: Stop) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -101,8 +161,8 @@ class ModelWorker:
             tasks.create_task(self._reaping.go_on(), name="reaping")
 
 
-def _chosen(outputs: Mapping[type, object], kind: type) -> object:
+def _chosen(outputs: Mapping[type, object], kind: type, *others: type) -> object:
     if kind in outputs:
         return outputs[kind]
-    known = ", ".join(sorted(each.__name__ for each in outputs))
+    known = ", ".join(sorted(each.__name__ for each in (*outputs, *others)))
     raise OutputError(f"`model` has no {kind.__name__} here; there are: {known}")
