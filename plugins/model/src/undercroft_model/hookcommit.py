@@ -80,10 +80,8 @@ def check_changes(changes: HookChanges) -> None:
     _check_size("all that the hook has written", size, MAX_BYTES - RESERVED_BYTES)
     operations = 2 * len(bags) + _PER_SECRET * len(changes.secrets) + RESERVED_OPERATIONS
     if operations > MAX_OPERATIONS:
-        message = (
-            f"the hook has written to {len(bags)} bags and {len(changes.secrets)} secrets: too many for one commit"
-        )
-        raise TooLarge(message)
+        written = f"{len(bags)} bags and {len(changes.secrets)} secrets"
+        raise TooLarge(f"the hook has written to {written}: too many for one commit")
 
 
 async def commit_changes(tx: Transaction, here: Standpoint, changes: HookChanges, sealer: Sealer | None) -> None:

@@ -29,11 +29,8 @@ def check_range(ports: PortRange) -> None:
     Raises:
         NotValidError: it begins behind its end, or outside 1 to 65535.
     """
-    if ports.protocol == "icmp":
-        is_valid = ports.first == ports.last == -1
-    else:
-        is_valid = 1 <= ports.first <= ports.last <= _LAST
-    if not is_valid:
+    is_icmp = ports.protocol == "icmp" and ports.first == ports.last == -1
+    if not is_icmp and (ports.protocol == "icmp" or not 1 <= ports.first <= ports.last <= _LAST):
         raise NotValidError(f"invalid port range {ports.first}-{ports.last}/{ports.protocol}", field="ports")
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.identity import ModelId
     from undercroft_hookspecs.store import Store
     from undercroft_model.encryption import Sealer
+    from undercroft_model.table import ModelTable
     from undercroft_model.transaction import Transaction
 
 MODEL_OWNER = "model"
@@ -360,4 +361,5 @@ def _place(model: ModelId, secret: str, revision: int) -> str:
     return f"secret {secret}/{revision} of model {model}"
 
 
-_PARTS = (SECRET_REVISIONS, SECRET_GRANTS, SECRET_CONSUMERS)
+# Any: records of several kinds.
+_PARTS: tuple[ModelTable[Any], ...] = (SECRET_REVISIONS, SECRET_GRANTS, SECRET_CONSUMERS)

@@ -139,7 +139,7 @@ class ModelWorker:
                 rng=self._agent.rng,
             )
             facades = self._units[model, unit] = UnitFacades(here, self._keyring)
-        shared = {kind: self._outputs[kind] for kind in (BlockDeviceView, BlobFacade)}
+        shared: dict[type, object] = {kind: self._outputs[kind] for kind in (BlockDeviceView, BlobFacade)}
 
         def output(kind: type) -> object:
             if kind is MachineId:
