@@ -32,6 +32,7 @@ def _refused(path: Path, message: str, limits: Limits | None = None) -> None:
         ("../evil", r"'\.\./evil': has a name with an empty part, '\.' or '\.\.'"),
         ("a/../../evil", "'..'"),
         ("/etc/evil", "an absolute name"),
+        ("", "an empty name"),
         ("a//b", "an empty part"),
         ("a\\..\\b", "a backslash"),
         ("C:\\evil", "a backslash"),

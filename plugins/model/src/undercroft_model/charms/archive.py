@@ -215,7 +215,7 @@ def _zipped(path: Path, file: IO[bytes]) -> zipfile.ZipFile:
 def _kind(info: zipfile.ZipInfo) -> int:
     """The type of an entry, as a file's mode has it. A zip made elsewhere than on Unix knows files and folders."""
     kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
-    if info.is_dir():
+    if info.filename.endswith("/"):
         return stat.S_IFDIR if kind in {0, stat.S_IFDIR, stat.S_IFREG} and not info.file_size else 0
     return kind or stat.S_IFREG
 

@@ -22,6 +22,8 @@ def parts_of(name: str) -> tuple[str, ...]:
     Raises:
         UnsafeName: it is not a relative path that stays inside.
     """
+    if not name:
+        raise UnsafeName("an empty name")
     if "\\" in name or "\0" in name:
         raise UnsafeName("a name with a backslash or a NUL")
     if name.startswith("/"):
