@@ -15,7 +15,7 @@ from plugins.etcd.tests.cluster import Cluster, Member
 
 from undercroft.clock import SystemClock
 from undercroft_etcd.opening import open_etcd
-from undercroft_hookspecs import Check, Commit, Put, Revision, Store, StoreUnavailable
+from undercroft_hookspecs import Check, Commit, Delete, Put, Revision, Store, StoreUnavailable
 
 pytestmark = [pytest.mark.slow]
 
@@ -194,3 +194,76 @@ async def test_nothing_is_lost_or_doubled_while_members_fail(
 ) -> None:
     async with under_load(fresh_cluster, tmp_path) as writer:
         await harm(fresh_cluster, writer)
+
+
+@AGENTS_LOOP
+async def test_a_watcher_far_behind_loses_nothing_while_all_members_bounce(
+    fresh_cluster: Cluster, tmp_path: Path
+) -> None:
+    async with open_etcd(fresh_cluster.url(), data_dir=tmp_path, clock=SystemClock()) as store:
+        made: list[Revision] = []
+
+        async def write(number: int) -> None:
+            made.append(await store.transact([], [Put(f"k/{number}", b"v" * 2000)]))
+
+        for begin in range(0, 4000, 50):
+            await asyncio.gather(*(write(begin + number) for number in range(50)))
+        seen: list[Revision] = []
+        async with store.watch("k/", ABSENT) as commits, asyncio.timeout(PATIENCE):
+            while len(seen) < len(made):
+                seen.append((await anext(commits)).revision)
+                if len(seen) == 1000:
+                    for member in fresh_cluster.members:
+                        await aside(member.kill)
+                    await aside(fresh_cluster.start)
+
+    assert seen == sorted(made)
+
+
+@AGENTS_LOOP
+async def test_a_lease_that_is_renewed_outlives_its_leader_and_one_that_is_not_ends(
+    fresh_cluster: Cluster, tmp_path: Path
+) -> None:
+    async with open_etcd(fresh_cluster.url(), data_dir=tmp_path, clock=SystemClock()) as store:
+        kept, left = await store.lease(8), await store.lease(8)
+        written = await store.transact([], [Put("kept", b"", kept), Put("left", b"", left)])
+        async with store.watch("", written) as commits:
+            leader = await asyncio.to_thread(fresh_cluster.leader)
+            await aside(leader.kill)
+            waiting = asyncio.ensure_future(anext(commits))
+            async with asyncio.timeout(PATIENCE):
+                while not waiting.done():
+                    await store.renew(kept)
+                    await asyncio.wait([waiting], timeout=1.0)
+
+            assert (await waiting).changes == (Delete("left"),)
+        assert await store.get("kept") is not None
+
+
+@AGENTS_LOOP
+async def test_a_member_that_is_cut_off_is_left_for_one_that_is_not(fresh_cluster: Cluster, tmp_path: Path) -> None:
+    """A member without the others' company answers nothing, but it does not hang up, either: the watch has to leave."""
+    alone, *others = fresh_cluster.members
+    url = f"etcd://127.0.0.1:{alone.port},127.0.0.1:{others[0].port}/"
+    async with open_etcd(url, data_dir=tmp_path, clock=SystemClock()) as store:
+        began = await store.transact([], [Put("k", b"0")])
+        async with store.watch("", began) as commits:
+            for member in others:
+                member.signal(signal.SIGSTOP)
+            await asyncio.sleep(6)
+            alone.signal(signal.SIGSTOP)
+            for member in others:
+                member.signal(signal.SIGCONT)
+            async with asyncio.timeout(PATIENCE):
+                await finish(store)
+                last = [commit.changes[0].key async for commit in _until(commits, "k/last")]
+            alone.signal(signal.SIGCONT)
+
+    assert last == ["k/last"]
+
+
+async def _until(commits: AsyncIterator[Commit], key: str) -> AsyncIterator[Commit]:
+    async for commit in commits:
+        yield commit
+        if commit.changes[0].key == key:
+            return

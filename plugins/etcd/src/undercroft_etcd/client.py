@@ -51,7 +51,8 @@ class Client:
     """Calls and streams to whichever member of a cluster answers."""
 
     def __init__(self, connections: Sequence[Connection], *, clock: Clock, login: Login | None = None) -> None:
-        self._connections = connections
+        self._connections = tuple(connections)
+        self._members = ", ".join(str(connection.endpoint) for connection in connections)
         self._clock = clock
         self._login = login
         self._current = 0
@@ -112,33 +113,39 @@ class Client:
     async def close(self) -> None:
         """Hang up; what is under way raises StoreUnavailable."""
         self.is_closed = True
-        for connection in self._connections:
+        # gRPC's thread and descriptors go with the last of its objects, which must not wait for that of this one.
+        connections, self._connections = self._connections, ()
+        for connection in connections:
             await connection.close()
 
     async def _persist(self, attempt: Callable[[Connection], Awaitable[T]], *, repeatable: bool) -> T:
         """Try until somebody has an answer, or it is no use, or not allowed, to try again."""
         give_up = self._clock.monotonic() + TOTAL_SECONDS
+        connections = self._connections
         tries = 0
         while True:
             self._check_open()
-            index, token = self._current, self._token
-            connection = self._connections[index]
+            index, token = self._current, ""
+            connection = connections[index]
             try:
                 if not connection.is_ready:
                     await connection.ready()
                 if self._login is not None and not self._token:
                     await self._authenticate(connection, self._login)
+                token = self._token
                 return await attempt(connection)
             except Fault as fault:
                 tries += 1
                 failure = fault
-            await self._recover(failure, index, token, is_repeatable=repeatable)
+            if self._current == index and failure.meaning in {Meaning.ELSEWHERE, Meaning.UNKNOWN}:
+                self._current = (index + 1) % len(connections)
+            self._recover(failure, connection, token, is_repeatable=repeatable)
             if self._clock.monotonic() >= give_up:
                 raise self._unavailable(failure, is_repeatable=repeatable)
-            if tries % len(self._connections) == 0:
+            if tries % len(connections) == 0:
                 await self._clock.sleep(PAUSE_SECONDS)
 
-    async def _recover(self, failure: Fault, index: int, token: str, *, is_repeatable: bool) -> None:
+    def _recover(self, failure: Fault, connection: Connection, token: str, *, is_repeatable: bool) -> None:
         """Make ready for another try, or raise what there is to be raised."""
         meaning = failure.meaning
         if meaning is Meaning.REFUSED:
@@ -149,10 +156,8 @@ class Client:
             if self._token == token:
                 self._token = ""
             return
-        if self._current == index:
-            self._current = (index + 1) % len(self._connections)
         if failure.code == "DEADLINE_EXCEEDED" and failure.is_sent:
-            self._connections[index].break_off()
+            connection.break_off()
         if meaning is Meaning.UNKNOWN and not is_repeatable:
             raise self._unavailable(failure, is_repeatable=False)
 
@@ -182,9 +187,8 @@ class Client:
 
     def _unavailable(self, failure: Fault, *, is_repeatable: bool) -> StoreUnavailable:
         is_unknown = failure.meaning is Meaning.UNKNOWN and not is_repeatable
-        members = ", ".join(str(connection.endpoint) for connection in self._connections)
         what = "may or may not have been carried out" if is_unknown else "was not answered in time"
-        return StoreUnavailable(f"a request to etcd ({members}) {what}: {failure}", outcome_unknown=is_unknown)
+        return StoreUnavailable(f"a request to etcd ({self._members}) {what}: {failure}", outcome_unknown=is_unknown)
 
 
 def _headers(token: str) -> Headers:
