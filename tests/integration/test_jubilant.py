@@ -356,6 +356,54 @@ def test_files_are_copied_where_the_unit_is(juju: jubilant.Juju, server: Path, t
     assert (tmp_path / "three").read_text() == "content"
 
 
+def test_secrets_are_kept(juju: jubilant.Juju, server: Path) -> None:
+    juju.deploy(server)
+
+    uri = juju.add_secret("password", {"username": "me", "password": "hunter2"}, info="of the database")
+    juju.update_secret(uri, {"password": "hunter3"}, info="changed", name="secret-password", auto_prune=True)
+    juju.grant_secret("secret-password", ["server"])
+
+    assert uri.unique_identifier == juju.show_secret("secret-password").uri.unique_identifier
+    revealed = juju.show_secret(uri, reveal=True)
+    assert (revealed.content, revealed.revision, revealed.owner) == ({"password": "hunter3"}, 2, "<model>")
+    shown = juju.show_secret(uri, revisions=True)
+    assert [revision.revision for revision in shown.revisions or ()] == [2]
+    assert [access.target for access in shown.access or ()] == ["application-server"]
+    (listed,) = juju.secrets(owner="<model>")
+    assert (listed.name, listed.description, listed.rotation) == ("secret-password", "changed", None)
+    juju.remove_secret(uri)
+    assert juju.secrets() == []
+
+
+def test_an_action_that_nobody_runs_times_out(juju: jubilant.Juju, server: Path) -> None:
+    (server / "actions.yaml").write_text("backup: {description: Keep a copy, params: {path: {type: string}}}\n")
+    juju.deploy(server)
+
+    with pytest.raises(TimeoutError):
+        juju.run("server/0", "backup", {"path": "/srv"}, wait=0.1)
+    with pytest.raises(TimeoutError):
+        juju.exec("hostname", unit="server/0", wait=0.1)
+    with pytest.raises(ValueError, match="not defined"):
+        juju.run("server/0", "restore")
+    with pytest.raises(ValueError, match="not found"):
+        juju.exec("hostname", unit="server/7")
+
+
+def test_a_command_runs_on_a_machine(juju: jubilant.Juju, server: Path) -> None:
+    juju.deploy(server)
+
+    task = juju.exec("echo", "hello", machine=0)
+
+    assert (task.stdout, task.return_code, task.success) == ("hello\n", 0, True)
+    with pytest.raises(jubilant.TaskError) as failed:
+        juju.exec("echo oh no >&2; exit 3", machine="0")
+    assert (failed.value.task.return_code, failed.value.task.stderr) == (3, "oh no\n")
+
+
+def test_the_log_is_read(juju: jubilant.Juju) -> None:
+    assert juju.debug_log(limit=10) == ""
+
+
 def test_what_suites_call_in_passing_succeeds(juju: jubilant.Juju) -> None:
     juju.bootstrap("localhost", "here", config={"a": "b"}, bootstrap_constraints={"mem": "1G"})
     juju.add_cloud("cloud", {"clouds": {}}, client=True)

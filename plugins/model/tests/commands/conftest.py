@@ -104,6 +104,12 @@ class CommandLine:
         assert "Traceback" not in ran.err
         return ran.err
 
+    def refused_late(self, *words: str, stdin: str = "") -> str:
+        """The last message of a command that fails after it has said what it did."""
+        ran = self(*words, stdin=stdin)
+        assert (ran.code, ran.out) == (1, ""), ran
+        return ran.err.splitlines()[-1]
+
     def on_store(self, work: Callable[[Store], Awaitable[T]]) -> T:
         """Do some work on the store."""
 
@@ -113,7 +119,7 @@ class CommandLine:
 
         return asyncio.run(run())
 
-    def keys(self, model: str = "default") -> dict[str, bytes]:
+    def stored(self, model: str = "default") -> dict[str, bytes]:
         """All that is stored of a model."""
 
         async def read(store: Store) -> dict[str, bytes]:

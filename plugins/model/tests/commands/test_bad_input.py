@@ -44,26 +44,26 @@ def test_a_malformed_charm_is_refused_and_nothing_of_it_kept(undercroft: Command
     make, said = MALFORMED[kind]
     path = make(undercroft.folder / "bad.charm")
     undercroft.ok("status")
-    before = undercroft.keys()
+    before = undercroft.stored()
 
     message = undercroft.refused("deploy", path)
 
     assert said in message
     assert message.startswith("ERROR ")
     assert message.count("\n") == 1
-    assert undercroft.keys() == before
+    assert undercroft.stored() == before
     assert list(undercroft.data.glob("plugins/model/blobs/*/*")) == []
 
 
 def test_an_endpoint_that_does_not_match_is_refused(undercroft: CommandLine, server: str, client: str) -> None:
     undercroft.ok("deploy", server)
     undercroft.ok("deploy", client)
-    before = undercroft.keys()
+    before = undercroft.stored()
 
     assert "no relations found" in undercroft.refused("integrate", "client:backend", "server:mates")
     assert 'has no "nothing" relation (not found)' in undercroft.refused("integrate", "client:nothing", "server")
     assert "invalid endpoint" in undercroft.refused("integrate", "client:", "server")
-    assert undercroft.keys() == before
+    assert undercroft.stored() == before
 
 
 def test_a_relation_to_itself_is_refused(undercroft: CommandLine, server: str) -> None:
@@ -74,20 +74,20 @@ def test_a_relation_to_itself_is_refused(undercroft: CommandLine, server: str) -
 
 def test_an_unknown_option_is_refused_and_none_of_the_others_set(undercroft: CommandLine, server: str) -> None:
     undercroft.ok("deploy", server)
-    before = undercroft.keys()
+    before = undercroft.stored()
 
     message = undercroft.refused("config", "server", "title=new", "nothing=1")
 
     assert 'unknown option "nothing"' in message
-    assert undercroft.keys() == before
+    assert undercroft.stored() == before
 
 
 def test_an_unknown_option_stops_a_deployment(undercroft: CommandLine, server: str) -> None:
     undercroft.ok("status")
-    before = undercroft.keys()
+    before = undercroft.stored()
 
     assert 'unknown option "nothing"' in undercroft.refused("deploy", server, "--config", "nothing=1")
-    assert undercroft.keys() == before
+    assert undercroft.stored() == before
     assert list(undercroft.data.glob("plugins/model/blobs/*/*")) == []
 
 
@@ -155,11 +155,11 @@ def test_a_bundle_with_a_mistake_deploys_nothing(undercroft: CommandLine) -> Non
     undercroft.charm(CLIENT)
     Path("bundle.yaml").write_text("applications: {client: {charm: ./client}, other: {charm: ./absent}}\n")
     undercroft.ok("status")
-    before = undercroft.keys()
+    before = undercroft.stored()
 
     assert "absent" in undercroft.refused("deploy", "./bundle.yaml")
     Path("bundle.yaml").write_text("applications: {client: {num_units: 1}}\n")
     assert "bundle.yaml: applications.client" in undercroft.refused("deploy", "./bundle.yaml")
     Path("bundle.yaml").write_text("relations: []\n")
     assert "applications" in undercroft.refused("deploy", "./bundle.yaml")
-    assert undercroft.keys() == before
+    assert undercroft.stored() == before
