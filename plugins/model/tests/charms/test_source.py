@@ -179,7 +179,7 @@ async def test_an_archive_is_read_to_its_end_before_it_is_taken(tmp_path: Path) 
 async def test_a_mistake_in_a_file_is_told_with_its_place(tmp_path: Path) -> None:
     path = charm(tmp_path, {"config.yaml": b"options: {a: {type: number}}"})
 
-    with pytest.raises(CharmFileError, match=r"config\.yaml: options\.a\.type \(line 1\)"):
+    with pytest.raises(CharmFileError, match=r"app\.charm/config\.yaml: options\.a\.type \(line 1\)"):
         await _sha256(path)
 
 

@@ -29,8 +29,10 @@ FILES = (METADATA, CHARMCRAFT, CONFIG, ACTIONS, METRICS, MANIFEST, VERSION)
 MAX_VERSION_BYTES = 1024
 
 
-def parse_charm(files: Mapping[str, bytes], *, sha256: str = "", size_bytes: int = 0) -> Charm:
+def parse_charm(files: Mapping[str, bytes], *, sha256: str = "", size_bytes: int = 0, where: str = "") -> Charm:
     """The charm that these of its FILES describe; which are missing is missing in `files`.
+
+    `where` is put before a file's name in messages: the folder, with its slash.
 
     What metadata.yaml, config.yaml or actions.yaml would say may stand in charmcraft.yaml instead. Keys that nobody
     knows are passed over, as Juju does.
@@ -38,12 +40,14 @@ def parse_charm(files: Mapping[str, bytes], *, sha256: str = "", size_bytes: int
     Raises:
         CharmFileError: the first thing that is wrong.
     """
-    roots = {name: read(data, name) for name, data in files.items() if name != VERSION}
+    roots = {name: read(data, where + name) for name, data in files.items() if name != VERSION}
     craft = roots.get(CHARMCRAFT)
     crafted = craft.mapping() if craft is not None and METADATA not in roots else {}
     root = roots.get(METADATA) or craft
     if root is None:
-        raise CharmFileError(METADATA, expected=f"this file, or a {CHARMCRAFT} that says the same", found="neither")
+        raise CharmFileError(
+            where + METADATA, expected=f"this file, or a {CHARMCRAFT} that says the same", found="neither"
+        )
     meta = read_metadata(root)
     metrics, plan_required = read_metrics(roots[METRICS]) if METRICS in roots else ({}, False)
     options, actions = _section(roots, crafted, CONFIG), _section(roots, crafted, ACTIONS)

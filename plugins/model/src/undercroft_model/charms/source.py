@@ -86,14 +86,14 @@ def _read_archive(path: Path, limits: Limits | None, *, sound: bool) -> Charm:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
         size = file.tell()
-    return parse_charm(files, sha256=digest.hexdigest(), size_bytes=size)
+    return parse_charm(files, sha256=digest.hexdigest(), size_bytes=size, where=f"{path}/")
 
 
 def _read_quickly(path: Path, limits: Limits | None) -> Charm:
     if path.is_dir():
-        return parse_charm(_files(path, lambda name: _read_file(path, name)))
+        return parse_charm(_files(path, lambda name: _read_file(path, name)), where=f"{path}/")
     with open_archive(path, limits) as archive:
-        return parse_charm(_files_of_archive(path, archive))
+        return parse_charm(_files_of_archive(path, archive), where=f"{path}/")
 
 
 def _fold(folder: Path, to: Path, limits: Limits | None) -> Charm:

@@ -76,13 +76,13 @@ class Craft:
     """What it says that other files say in a built charm: metadata.yaml and so on."""
 
 
-def read_craft(data: bytes) -> Craft:
-    """Read a charmcraft.yaml.
+def read_craft(data: bytes, file: str = CHARMCRAFT) -> Craft:
+    """Read a charmcraft.yaml; `file` is its name in messages.
 
     Raises:
         CharmFileError: something is not right.
     """
-    root = read(data, CHARMCRAFT)
+    root = read(data, file)
     keys = root.mapping()
     parts = keys["parts"].mapping() if "parts" in keys else {}
     return Craft(

@@ -78,7 +78,7 @@ def make_plan(source: Path, *, libraries: Sequence[Path] = ()) -> Plan:
         notes.append(f"{dependencies.origin} is not installed: the charm has no {ENTRY}, its hooks are run as they are")
         dependencies = Dependencies(origin="", inputs=dependencies.inputs)
     generated = {name: data for name, data in craft.files.items() if not (source / name).is_file()}
-    charm = parse_charm(_files(source) | generated)
+    charm = parse_charm(_files(source) | generated, where=f"{source}/")
     return Plan(
         source=source,
         charm=charm,
@@ -118,7 +118,7 @@ def needs_packing(folder: Path) -> bool:
 
 def _craft(source: Path) -> Craft:
     try:
-        return read_craft((source / CHARMCRAFT).read_bytes())
+        return read_craft((source / CHARMCRAFT).read_bytes(), str(source / CHARMCRAFT))
     except FileNotFoundError:
         return Craft(files={})
 
@@ -152,7 +152,9 @@ def _refuse_twice(source: Path, craft: Craft) -> None:
     for name in (CONFIG, ACTIONS):
         if name in craft.files and (source / name).is_file():
             key = name.removesuffix(".yaml")
-            raise CharmFileError(CHARMCRAFT, key, expected=f"nothing, as there is a {name}, too", found="a mapping")
+            raise CharmFileError(
+                str(source / CHARMCRAFT), key, expected=f"nothing, as there is a {name}, too", found="a mapping"
+            )
 
 
 def _entry(part: Part | None) -> str:
