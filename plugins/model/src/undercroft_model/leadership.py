@@ -1,7 +1,7 @@
 """Leadership by lease: who holds it, and for how long that is certain.
 
 The key of an application's leader goes with its lease. Whoever holds it renews it; a renewal that was acknowledged says
-that the lease will last for LEASE_SECONDS from some moment after it was asked for. The holder believes in it for two
+that the lease will last for its time from some moment after it was asked for. The holder believes in it for two
 thirds of that, reckoned from before it asked, in seconds that go on while the machine is suspended: so it has long
 stopped when the store gives the lease up, even if the two do not agree on how long a second is.
 """
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.worker import Clock
 
 LEASE_SECONDS = 60.0
-BELIEF_SECONDS = LEASE_SECONDS * 2 / 3
-GUARANTEED_SECONDS = 30.0
 ATTEMPTS = 20
 PAUSE_SECONDS = 0.02
 
@@ -41,7 +39,12 @@ class UnsettledError(UndercroftError):
 class LeadershipClaim:
     """One unit's claim to lead its application. One object for a unit, however many ask it."""
 
-    def __init__(self, store: Store, model: ModelId, unit: str, *, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, model: ModelId, unit: str, *, clock: Clock, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
+        self._lease_seconds = lease_seconds
+        self._believed_seconds = lease_seconds * 2 / 3
+        self._guaranteed_seconds = lease_seconds / 2
         self._store, self._unit, self._clock = store, unit, clock
         self._leader_key = LEADERS.of(model).key(parts_of(unit)[0])
         self._unit_key = UNITS.of(model).key(*parts_of(unit))
@@ -54,17 +57,17 @@ class LeadershipClaim:
         return max(0.0, self._believed_until - boot_seconds(self._clock))
 
     async def claim(self) -> bool:
-        """Lead for at least GUARANTEED_SECONDS from now on, if nobody else does.
+        """Lead for at least half a lease from now on, if nobody else does.
 
         Raises:
             NotFoundError: there is no such unit any more.
             StoreUnavailable: nobody knows; what was certain before is so for as long as `certain_seconds` says.
         """
-        if self.certain_seconds() >= GUARANTEED_SECONDS:
+        if self.certain_seconds() >= self._guaranteed_seconds:
             return True
         async with self._turn:
             # Whoever waited for their turn may find it done.
-            return self.certain_seconds() >= GUARANTEED_SECONDS or await self._claim()
+            return self.certain_seconds() >= self._guaranteed_seconds or await self._claim()
 
     async def resign(self) -> None:
         """Lead no longer, at once."""
@@ -86,8 +89,9 @@ class LeadershipClaim:
                 return False
             held = await (self._take() if entry is None else self._renew(entry))
             if held:
-                self._believed_until = asked + BELIEF_SECONDS
-                return True
+                self._believed_until = asked + self._believed_seconds
+                if self.certain_seconds() >= self._guaranteed_seconds:
+                    return True
             await self._clock.sleep(PAUSE_SECONDS)
         raise UnsettledError(f"who leads {self._leader_key.rpartition('/')[2]} is unsettled; try again")
 
@@ -97,7 +101,7 @@ class LeadershipClaim:
         unit = await self._store.get(self._unit_key)
         if unit is None or msgspec.json.decode(unit.value, type=_Mortal).life is Life.DEAD:
             raise NotFoundError(self._unit, f"unit {self._unit} has been removed, and leads nothing")
-        lease = await self._store.lease(LEASE_SECONDS)
+        lease = await self._store.lease(self._lease_seconds)
         checks = [Check(self._leader_key, Revision(0)), Check(self._unit_key, unit.revision)]
         try:
             await self._store.transact(checks, [Put(self._leader_key, self._written, lease)])

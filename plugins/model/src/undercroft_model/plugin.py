@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 
 import msgspec
 
+from undercroft.files import in_thread
 from undercroft_hookspecs import Agent, Context, Manifold, Role, Store, Worker, hookimpl
 
 
@@ -33,7 +35,9 @@ def undercroft_manifolds(agent: Agent) -> Mapping[str, Manifold]:
     async def start(context: Context) -> Worker:
         role = context.get("agent", Role)
         store = context.get("store", Store)
-        from undercroft_model.worker import start_model  # noqa: PLC0415 - Other commands should not pay for it.
+        # Other commands should not pay for the import, nor the loop wait for it.
+        await in_thread(import_module, "undercroft_model.worker")
+        from undercroft_model.worker import start_model  # noqa: PLC0415
 
         return await start_model(agent, agent.config(Config), role=role, store=store)
 
