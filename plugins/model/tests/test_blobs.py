@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -240,3 +242,15 @@ async def test_a_service_that_hangs_is_given_up_on(monkeypatch: pytest.MonkeyPat
     with pytest.raises(BlobError, match="did not answer in 30 s"):
         await asking
     hanging.over.set()
+
+
+async def test_who_keeps_the_same_at_the_same_time_waits_for_the_other(tmp_path: Path) -> None:
+    """Two deployments of one charm at once: the second was told that another copy is being written, and failed."""
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(16 * 1024 * 1024))
+    blobs = [Blobs(str(tmp_path / "blobs")) for _ in range(4)]
+
+    kept = await asyncio.gather(*(each.put(source) for each in blobs))
+
+    assert len(set(kept)) == 1
+    assert await blobs[0].ids() == {kept[0]}

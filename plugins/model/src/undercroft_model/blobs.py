@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from undercroft.clock import SystemClock, alarm
 from undercroft.files import ChecksumError, copy, in_thread
-from undercroft_hookspecs.errors import NotFoundError, NotValidError, UndercroftError
+from undercroft_hookspecs.errors import AlreadyExistsError, NotFoundError, NotValidError, UndercroftError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 4 * 1024 * 1024
 SECONDS = 60.0
+PAUSE_SECONDS = 0.05
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OPTIONS: Mapping[str, Any] = {}  # Any: what a file system takes is known to it alone.
@@ -118,16 +119,28 @@ class Blobs:
 
     async def _put_locally(self, folder: Path, source: Path, name: str) -> None:
         path = self._path(folder, name)
+        until = self._clock.monotonic() + self._timeout
+        while not await self._copied(source, path, name):
+            # Somebody else is writing the same; nothing tells when that is over, not even if it is given up.
+            if self._clock.monotonic() > until:
+                raise BlobError(f"{path} is being written by somebody else for more than {self._timeout:g} s")
+            await self._clock.sleep(PAUSE_SECONDS)
+
+    async def _copied(self, source: Path, path: Path, name: str) -> bool:
+        """Whether the blob is there now; not if somebody else is writing it."""
         with contextlib.suppress(OSError):
             if (await in_thread(_measured, path))[0] == name:
-                return  # One that is damaged is written again.
+                return True  # One that is damaged is written again.
         try:
             await in_thread(path.parent.mkdir, mode=0o700, parents=True, exist_ok=True)
             await copy(source, path, expected=name)
+        except AlreadyExistsError:
+            return False
         except ChecksumError as error:
             raise BlobError(f"{source} was changed while it was being kept; try again") from error
         except OSError as error:
             raise self._failed(error) from error
+        return True
 
     async def _upload(self, source: Path, name: str) -> None:
         key = self._key(name)
