@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undercroft_model.commands.frame import Refusal, at_desk, command, listed, tolerated
+from undercroft_model.commands.frame import Refusal, at_desk, command, listed, tidy, tolerated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ def refresh(
             channel=channel,
             force=force or force_units,
         )
-        await desk.reap()
+        await tidy(desk)
 
     at_desk(session, work)
 

@@ -16,6 +16,7 @@ from undercroft_model.charmrecords import charm_of, need_application
 from undercroft_model.charms.values import settings
 from undercroft_model.commands.columns import columns
 from undercroft_model.commands.frame import pairs, read_bytes, say
+from undercroft_model.commands.progress import progress
 from undercroft_model.commands.sources import taken
 from undercroft_model.rows import Resource
 from undercroft_model.tables import RESOURCES
@@ -68,7 +69,8 @@ async def deploy_charm(desk: Desk, wanted: str, name: str | None, wishes: Wishes
             resources=dict.fromkeys(wishes.resources, Resource(sha256=UNKNOWN)),
         )
         await _rehearse(desk, deployment)
-        await desk.operator.blobs.put(found.archive)
+        async with progress(f"Keeping the archive of {charm.name}", clock=desk.operator.clock):
+            await desk.operator.blobs.put(found.archive)
         resources = {key: await _kept(desk, charm, key, path) for key, path in wishes.resources.items()}
         deployed = await _deploy(desk, replace(deployment, resources=resources))
     say(f'Deploying "{application}" from local charm "{charm.name}", revision {_revision(deployed)}')
@@ -164,9 +166,10 @@ async def _deploy(desk: Desk, deployment: Deployment) -> Deployed:
     deployed = await desk.run(deploy_application, deployment, here=here, now=clock.now())
     if deployed.missing:
         to = deployment.to[len(deployed.units) :]
-        await add_units_in_batches(
-            desk.store, desk.model, deployment.name, deployed.missing, to=to, here=here, clock=clock, rng=rng
-        )
+        async with progress(f"Adding {deployed.missing} more units of {deployment.name}", clock=clock):
+            await add_units_in_batches(
+                desk.store, desk.model, deployment.name, deployed.missing, to=to, here=here, clock=clock, rng=rng
+            )
     return deployed
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undercroft_model.commands.frame import OperatorCommand, Refusal, at_desk, command, say
+from undercroft_model.commands.frame import OperatorCommand, Refusal, at_desk, command, say, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +92,7 @@ def remove_machine(session: Session, machines: Sequence[str], force: bool, no_pr
         for machine in machines:
             await desk.run(remove, machine, force=force)
             say(f"will remove machine {machine}")
-        await desk.reap()
+        await tidy(desk)
 
     at_desk(session, work)
 

@@ -95,6 +95,14 @@ def at_desk(session: Session, work: Callable[[Desk], Coroutine[object, object, T
     return operate(session, main)
 
 
+async def tidy(desk: Desk) -> None:
+    """Remove what can be removed by now."""
+    from undercroft_model.commands.progress import progress
+
+    async with progress("Removing", clock=desk.operator.clock):
+        await desk.reap()
+
+
 def say(text: str) -> None:
     """Tell a person what is done, on stderr, where it is in no program's way."""
     click.echo(text, err=True)

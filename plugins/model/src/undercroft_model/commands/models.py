@@ -16,6 +16,7 @@ from undercroft_model.commands.frame import (
     pairs,
     read_text,
     say,
+    tidy,
     tolerated,
 )
 
@@ -92,7 +93,7 @@ def destroy_model(
 
         desk = Desk(operator=operator, record=await find_model(Transaction(operator.store), name))
         await desk.run(destroy, force=force)
-        await desk.reap()
+        await tidy(desk)
         say(f"Destroying model {desk.record.name}")
         return await model_gone(desk, seconds=0.0 if no_wait else seconds)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undercroft_model.commands.frame import Refusal, at_desk, command, say, tolerated
+from undercroft_model.commands.frame import Refusal, at_desk, command, say, tidy, tolerated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ def remove_relation(session: Session, ends: Sequence[str], force: bool) -> None:
 
         number = int(ends[0]) if len(ends) == 1 else (await desk.look(find_relation, *ends)).id
         await desk.run(remove, number, force=force)
-        await desk.reap()
+        await tidy(desk)
 
     at_desk(session, work)
     say(f"will remove relation {' '.join(ends)}")

@@ -13,6 +13,7 @@ from undercroft_model.charmrecords import charm_of, need_application
 from undercroft_model.commands.frame import Refusal, by_lines, say
 from undercroft_model.commands.lookup import all_units, host_of, unit_called
 from undercroft_model.commands.parameters import fitted
+from undercroft_model.commands.progress import progress
 from undercroft_model.commands.tasks import ENDED, ended, task_document
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ async def _run(desk: Desk, units: Sequence[str], task: Task, summary: str, *, se
     _announce(operation, units, waits=seconds is not None)
     if seconds is None:
         return Outcome()
-    tasks = await ended(desk, operation.tasks, seconds=seconds)
+    async with progress(f"Waiting for operation {operation.id}", clock=clock):
+        tasks = await ended(desk, operation.tasks, seconds=seconds)
     results: dict[str, object] = {each.unit: _result(each) for each in tasks}
     late = [each.unit for each in tasks if each.status not in ENDED]
     if late:

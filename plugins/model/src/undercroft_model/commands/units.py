@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undercroft_model.commands.frame import Refusal, at_desk, command, listed, say, tolerated
+from undercroft_model.commands.frame import Refusal, at_desk, command, listed, say, tidy, tolerated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,18 +28,14 @@ def add_unit(session: Session, application: str, num_units: int, to: Sequence[st
     directives = [directive for text in to for directive in listed(text)]
 
     async def work(desk: Desk) -> list[str]:
+        from undercroft_model.commands.progress import progress
         from undercroft_model.units import add_units_in_batches
 
-        units = await add_units_in_batches(
-            desk.store,
-            desk.model,
-            application,
-            num_units,
-            to=directives,
-            here=await desk.operator.here(),
-            clock=desk.operator.clock,
-            rng=desk.operator.rng,
-        )
+        here, clock, rng = await desk.operator.here(), desk.operator.clock, desk.operator.rng
+        async with progress(f"Adding {num_units} units of {application}", clock=clock):
+            units = await add_units_in_batches(
+                desk.store, desk.model, application, num_units, to=directives, here=here, clock=clock, rng=rng
+            )
         return [unit.name for unit in units]
 
     for name in at_desk(session, work):
@@ -68,7 +64,7 @@ def remove_unit(session: Session, units: Sequence[str], force: bool, dry_run: bo
             if not dry_run:
                 await desk.run(remove, unit, force=force)
             say(f"will remove unit {unit}")
-        await desk.reap()
+        await tidy(desk)
 
     at_desk(session, work)
 
@@ -94,7 +90,7 @@ def remove_application(session: Session, applications: Sequence[str], force: boo
             if not dry_run:
                 await desk.run(remove, name, force=force)
             say(f"will remove application {name}")
-        await desk.reap()
+        await tidy(desk)
 
     at_desk(session, work)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.errors import NotValidError
 from undercroft_model.commands.frame import Refusal
+from undercroft_model.commands.progress import progress
 from undercroft_model.hosts import read_hosts
 from undercroft_model.modelconfig import duration_seconds
 from undercroft_model.tables import APPLICATIONS, MACHINES, MODEL
@@ -75,7 +76,9 @@ async def model_gone(desk: Desk, *, seconds: float) -> str:
                 f"Model {desk.record.name} is being destroyed: {left} application(s) have units that are to run their "
                 "last hooks, and go once an agent is running on their hosts (or with --force)"
             )
-        if not await until(desk, table.prefix, gone, seconds=seconds):
+        async with progress(f"Waiting for the units of {desk.record.name}", clock=desk.operator.clock):
+            is_gone = await until(desk, table.prefix, gone, seconds=seconds)
+        if not is_gone:
             raise Refusal(f"timed out: model {desk.record.name} is still being destroyed after {seconds:g} s")
     return f"Model {desk.record.name} destroyed"
 
