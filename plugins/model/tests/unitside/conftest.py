@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import pytest
 from plugins.model.tests.conftest import HERE, MYSQL, World, charm, endpoints
@@ -51,7 +51,7 @@ class Units:
             self._facades[unit] = UnitFacades(here, self._keyring)
         found = self._facades[unit].get(kind)
         assert isinstance(found, kind)
-        return cast("T", found)
+        return found
 
     async def related(self) -> Relation:
         """Two shops related to a mysql; nobody has entered yet."""

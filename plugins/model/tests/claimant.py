@@ -1,0 +1,35 @@
+"""A process that claims leadership of an application again and again, and writes down when it was certain of it.
+
+    python claimant.py DATA MODEL UNIT LEASE_SECONDS JOURNAL
+
+Each line of the journal is an interval of CLOCK_BOOTTIME in which the unit led for certain: when it was written, and
+until when. A line is written before anything else is done, so that whoever is killed has said what it believed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from undercroft.clock import SystemClock, boot_seconds
+from undercroft_hookspecs import ModelId
+from undercroft_model.leadership import LeadershipClaim
+from undercroft_model.sqlite_store import open_sqlite
+
+
+async def main(data: Path, model: ModelId, unit: str, lease_seconds: float, journal: Path) -> None:
+    clock = SystemClock()
+    with journal.open("a", buffering=1) as lines:
+        async with open_sqlite("sqlite:", data_dir=data, clock=clock) as store:
+            claim = LeadershipClaim(store, model, unit, clock=clock, lease_seconds=lease_seconds)
+            while True:
+                await claim.claim()
+                now = boot_seconds(clock)  # Before, so that a process which stands still in between claims too little.
+                if certain := claim.certain_seconds():
+                    lines.write(f"{now} {now + certain}\n")
+                await clock.sleep(lease_seconds / 20)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), ModelId.parse(sys.argv[2]), sys.argv[3], float(sys.argv[4]), Path(sys.argv[5])))
