@@ -79,6 +79,8 @@ class CommandSession:
         """`store` or `model` as `kind`, in a private engine."""
         from undercroft.agent.client import open_private
 
+        if not self.debug:
+            _silence_log()
         return open_private(name, kind, data_dir=self.data_dir, config=self.settings, model=self.model)
 
     def run(self, main: Coroutine[object, object, T]) -> T:
@@ -111,6 +113,15 @@ class CommandSession:
     def _option(self, name: str) -> str | None:
         value = self.options.get(name)
         return str(value) if value else None
+
+
+def _silence_log() -> None:
+    """Leave what the private engine logs unsaid: the command's error says it, and without a traceback."""
+    import logging
+
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())
 
 
 def hidden_commands() -> Sequence[str]:

@@ -42,7 +42,7 @@ INTRODUCTION = """\
 # The operator's commands
 
 They come with the plugin `model`. Where `juju` has a command, ours has its name, its arguments and its words, so that
-who knows one knows the other, and clients such as [jubilant](https://pypi.org/project/jubilant/) work with either:
+who knows one knows the other, and clients such as jubilant work with either:
 
 ```python
 juju = jubilant.Juju(cli_binary="undercroft")

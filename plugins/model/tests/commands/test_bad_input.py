@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -111,6 +113,42 @@ def test_of_two_operators_at_once_one_deploys_and_the_other_is_told(undercroft: 
     assert [code for code, _ in ends] == [0, 1]
     assert "application already exists" in ends[1][1]
     assert list(undercroft.json("status")["applications"]["server"]["units"]) == ["server/0"]
+
+
+def make_newer(store: Path) -> None:
+    """Make a store one of a schema that is not known yet."""
+    with closing(sqlite3.connect(store)) as database:
+        database.execute("PRAGMA user_version = 99")
+
+
+def damage(store: Path) -> None:
+    """Write over a store's file."""
+    for path in store.parent.glob(f"{store.name}-*"):
+        path.unlink()
+    store.write_bytes(b"no database" * 1000)
+
+
+@pytest.mark.parametrize(("spoil", "said"), [(make_newer, "has schema version 99"), (damage, "is not a usable store")])
+def test_a_store_that_cannot_be_used_is_said_in_one_message(
+    undercroft: CommandLine, spoil: Callable[[Path], None], said: str
+) -> None:
+    undercroft.ok("status")
+    (store,) = undercroft.data.glob("*.db")
+    spoil(store)
+    before = store.read_bytes()
+
+    done = subprocess.run(
+        [sys.executable, "-m", "undercroft", "add-model", "other"],
+        env={**os.environ, "UNDERCROFT_DATA": str(undercroft.data)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert store.read_bytes() == before
 
 
 @pytest.mark.parametrize(
