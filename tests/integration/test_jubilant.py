@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
 import jubilant
 import pytest
 
+PATIENCE = 30.0
 UNDERCROFT = Path(sys.executable).with_name("undercroft")
 
 SERVER = """
@@ -421,6 +423,38 @@ def test_what_needs_a_cloud_says_what_there_is_in_its_place(juju: jubilant.Juju)
         juju.offer("other.server", endpoint="web")
     with pytest.raises(jubilant.CLIError, match="not supported"):
         juju.consume("other.server")
+
+
+@pytest.fixture
+def agent(juju: jubilant.Juju) -> Iterator[None]:
+    """An agent on the same data folder, of the model alone: it registers the host and removes what is to go."""
+    environment = {**os.environ, "UNDERCROFT_PLUGINS": "model"}
+    process = subprocess.Popen([UNDERCROFT, "agent"], env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "ready: " in line:
+            break
+    assert process.poll() is None, lines
+    yield
+    process.terminate()
+    assert process.wait(PATIENCE) == 0, process.stderr.read()
+    process.stderr.close()
+
+
+@pytest.mark.usefixtures("agent")
+def test_with_an_agent_the_machine_is_started_and_a_model_goes(juju: jubilant.Juju, server: Path) -> None:
+    juju.add_model("testing")
+    juju.deploy(server, num_units=2)
+
+    (machine,) = juju.wait(lambda status: bool(status.machines), successes=1, timeout=PATIENCE).machines.values()
+    assert machine.juju_status.current == "started"
+    juju.remove_application("server")
+    juju.destroy_model("testing", timeout=PATIENCE, force=True)
+
+    with pytest.raises(jubilant.CLIError, match="not found"):
+        juju.show_model("testing")
 
 
 def test_a_bundle_is_deployed(juju: jubilant.Juju, server: Path, client: Path, tmp_path: Path) -> None:
