@@ -20,15 +20,20 @@ from undercroft_model.sqlite_store import open_sqlite
 
 async def main(data: Path, model: ModelId, unit: str, lease_seconds: float, journal: Path) -> None:
     clock = SystemClock()
-    with journal.open("a", buffering=1) as lines:
-        async with open_sqlite("sqlite:", data_dir=data, clock=clock) as store:
-            claim = LeadershipClaim(store, model, unit, clock=clock, lease_seconds=lease_seconds)
+    async with open_sqlite("sqlite:", data_dir=data, clock=clock) as store:
+        claim = LeadershipClaim(store, model, unit, clock=clock, lease_seconds=lease_seconds)
+        with journal.open("a", buffering=1) as lines:
             while True:
                 await claim.claim()
-                now = boot_seconds(clock)  # Before, so that a process which stands still in between claims too little.
-                if certain := claim.certain_seconds():
-                    lines.write(f"{now} {now + certain}\n")
+                lines.write(certainty(claim, clock))
                 await clock.sleep(lease_seconds / 20)
+
+
+def certainty(claim: LeadershipClaim, clock: SystemClock) -> str:
+    """The line of the present interval; nothing if the unit does not lead."""
+    now = boot_seconds(clock)  # Before, so that a process which stands still in between claims too little.
+    certain = claim.certain_seconds()
+    return f"{now} {now + certain}\n" if certain else ""
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ class _Following:
     def __init__(self, sights: Sequence[Sight[Any]], *, store: Store, clock: Clock, rng: random.Random) -> None:
         self._store, self._clock, self._rng = store, clock, rng
         self._changed = asyncio.Event()
-        self._waiting = len(sights)  # So many have not been read yet.
+        self._unread = set(sights)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._follow(sight), name=f"follow {sight.prefix}") for sight in sights]
         for task in self._tasks:
@@ -148,7 +148,7 @@ class _Following:
             await self._changed.wait()
             self._changed.clear()
             self._raise_failure()
-            if self._waiting:
+            if self._unread:
                 continue
             state = build()
             if is_first or state != shown:
@@ -170,22 +170,24 @@ class _Following:
 
     async def _follow(self, sight: Sight[Any]) -> None:
         patience = Patience(clock=self._clock, rng=self._rng)
-        is_new = True
         while True:
             try:
-                snapshot = await self._store.list(sight.prefix)
-                sight.load(snapshot)
-                self._waiting -= is_new
-                is_new = False
-                self._changed.set()
-                patience.reset()
-                async with self._store.watch(sight.prefix, snapshot.revision) as commits:
-                    async for commit in commits:
-                        if sight.apply(commit):
-                            self._changed.set()
+                await self._keep(sight, patience)
             except Compacted:
                 logger.debug("%s was compacted: it is read anew", sight.prefix)
             except StoreUnavailable as error:
                 if not patience.failures:
                     logger.warning("%s is not followed until the store is back: %s", sight.prefix, error)
             await patience.pause()
+
+    async def _keep(self, sight: Sight[Any], patience: Patience) -> None:
+        """Read a sight and keep it as the store is, for as long as the store tells."""
+        snapshot = await self._store.list(sight.prefix)
+        sight.load(snapshot)
+        self._unread.discard(sight)
+        self._changed.set()
+        patience.reset()
+        async with self._store.watch(sight.prefix, snapshot.revision) as commits:
+            async for commit in commits:
+                if sight.apply(commit):
+                    self._changed.set()

@@ -17,11 +17,13 @@ from undercroft_hookspecs import (
     BlobFacade,
     BlockDeviceFacade,
     BlockDeviceView,
+    CharmArchiveFacade,
     MachineId,
     PlacementFacade,
     StoreUnavailable,
 )
 from undercroft_model.blobs import Blobs
+from undercroft_model.charms.archives import CharmArchives
 from undercroft_model.devices import HostDevices
 from undercroft_model.encryption import Keyring
 from undercroft_model.operator import Operator
@@ -93,6 +95,7 @@ class ModelWorker:
             BlockDeviceFacade: devices,
             BlockDeviceView: devices,
             BlobFacade: blobs,
+            CharmArchiveFacade: CharmArchives(blobs),
             PlacementFacade: self._placement,
             Operator: operator,
         }
@@ -139,7 +142,8 @@ class ModelWorker:
                 rng=self._agent.rng,
             )
             facades = self._units[model, unit] = UnitFacades(here, self._keyring)
-        shared: dict[type, object] = {kind: self._outputs[kind] for kind in (BlockDeviceView, BlobFacade)}
+        kinds = (BlockDeviceView, BlobFacade, CharmArchiveFacade)
+        shared: dict[type, object] = {kind: self._outputs[kind] for kind in kinds}
 
         def output(kind: type) -> object:
             if kind is MachineId:
