@@ -109,12 +109,16 @@ class Tomb:
 
     def kill(self, reason: BaseException | None = None) -> None:
         """Begin to die, or add a reason to a clean dying. Never raises, from any thread, whatever the loop is doing."""
-        if _is_running_here(self._loop):
-            self._kill(reason)
-            return
         try:
-            self._loop.call_soon_threadsafe(self._kill, reason)
-        except RuntimeError:  # The loop is closed: no other thread is in here.
+            is_here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # No loop runs in this thread.
+            is_here = False
+        if not is_here:
+            try:
+                self._loop.call_soon_threadsafe(self._kill, reason)
+            except RuntimeError:  # The loop is closed: no other thread is in here.
+                is_here = True
+        if is_here:
             self._kill(reason)
 
     def go(
@@ -250,9 +254,9 @@ class Tomb:
         elif (error := task.exception()) is not None:
             self._kill(error)
         if self._running == 0:
-            self._kill(None)
+            self._kill(None, tell_now=True)
 
-    def _kill(self, reason: BaseException | None) -> None:
+    def _kill(self, reason: BaseException | None, *, tell_now: bool = False) -> None:
         if self._is_dead:
             return
         if reason is not None and self._reason is None:
@@ -266,7 +270,7 @@ class Tomb:
                     self._begin_grace(task, grace)
             self._running -= 1
         if self._running == 0:
-            self._die()
+            self._die(tell_now=tell_now)
 
     def _begin_grace(self, task: asyncio.Task[object], grace: float) -> None:
         if self._loop.is_closed():
@@ -277,13 +281,16 @@ class Tomb:
             timer = alarm(self.stop.clock, grace, task.cancel, loop=self._loop)
             task.add_done_callback(lambda _: timer.cancel())
 
-    def _die(self) -> None:
+    def _die(self, *, tell_now: bool = False) -> None:
         self._is_dead = True
         self._graces = None
         if self._death is not None:
             self._death.fire()
         watchers, self._watchers = self._watchers, None
         if watchers is None:
+            return
+        if tell_now and not isinstance(watchers, tuple):  # This is a turn of the loop with nothing else to be done in.
+            watchers(self._reason)
             return
         for callback in watchers if isinstance(watchers, tuple) else (watchers,):
             try:
@@ -295,13 +302,6 @@ class Tomb:
 def _on_done(task: asyncio.Task[object]) -> None:
     """One function for all tasks: a bound method would be one more object for each."""
     _running.pop(task)._on_done(task)
-
-
-def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:  # No loop runs in this thread.
-        return False
 
 
 def _is_async_function(work: Work) -> bool:
