@@ -14,9 +14,9 @@ PUBLIC_METHODS = 10
 NESTING = 3
 
 EXEMPT: dict[str, str] = {
-    "core/src/undercroft/worker/ticker.py:_on_ring": "every tick of ten thousand periodic workers: a call costs too much",
+    "core/src/undercroft/worker/ticker.py:_on_ring": "all that a tick is, ten thousand times a second: a call costs too much",
 }
-"""What may be larger, as `path` or `path:name`, with the reason: a contract's shape or a measured price, never haste."""
+"""What may be larger, as `path` or `path:name`, and why: the shape of a contract, or a price that was measured."""
 
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
