@@ -103,8 +103,8 @@ class Notifier:
 def service_words(environment: Mapping[str, str], cgroup: str) -> tuple[str, ...]:
     """What names this process's service to systemctl: `("undercroft.service",)`; nothing if it is none.
 
-    A service of a user's own manager is named with `--user`. `cgroup` is the content of /proc/self/cgroup. INVOCATION_ID alone does not tell: a shell in a user's session has one
-    from whatever started that session.
+    A service of a user's own manager is named with `--user`. `cgroup` is the content of /proc/self/cgroup.
+    INVOCATION_ID alone does not tell: a shell in a user's session has one from whatever started that session.
     """
     if "INVOCATION_ID" not in environment:
         return ()
