@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PER_TURN = 100
+_PER_TURN = 50
 
 
 class Turnstile(Generic[T]):
