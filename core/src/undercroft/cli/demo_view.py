@@ -235,7 +235,8 @@ def size(mib: int) -> str:
     value = float(mib)
     for unit in _BYTES_UNITS:
         if value < 1024 or unit == _BYTES_UNITS[-1]:
-            return f"{value:.3g} {unit}" if unit != "MiB" else f"{mib} MiB"
+            # From 1000 on, three digits would be written as a power of ten.
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
         value /= 1024
     raise AssertionError
 
