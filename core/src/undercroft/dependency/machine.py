@@ -38,6 +38,7 @@ from undercroft.worker.backoff import Backoff
 from undercroft.worker.lifecycle import was_cancelled, watch
 from undercroft.worker.reporting import observe
 from undercroft.worker.start import Start
+from undercroft.worker.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +70,7 @@ class Machine:
         self.judge = Judge(config)
         self.internal: BaseException | None = None
         self.react = Reactions(self._fail, self._on_idle).run
+        self._turnstile = Turnstile(self._loop, self._on_turn)
         self._active = 0  # Nodes with a start or a worker; this engine as its own worker does not count.
         self._dying = False
         self._finished = False
@@ -118,8 +120,17 @@ class Machine:
     def _begin(self, node: Node) -> None:
         node.timer = None
         node.delay = None
-        if node.obstacles:
-            return  # Strict bounce: the end of the last obstacle comes back here.
+        if not node.obstacles:  # Else the end of the last one comes back here: strict bounce.
+            node.timer = self._turnstile
+            self._turnstile.enter(node)
+
+    def _on_turn(self, node: Node) -> None:
+        self.react(self._launch, node)
+
+    def _launch(self, node: Node) -> None:
+        if node.timer is not self._turnstile:
+            return  # It was withdrawn while it waited for its turn.
+        node.timer = None
         self.journal.note("starting", node)
         self._active += 1
         view = node.view = StartContext(node, self.nodes, self.clock)
@@ -248,7 +259,7 @@ class Machine:
             return
         if node.is_begun:
             self.request_stop(node)
-        elif node.start is not None and not self._config.bounce_delay:
+        elif not self._config.bounce_delay and (node.start is not None or node.timer is self._turnstile):
             # It sees its inputs when it begins: this is the attempt that would come of it.
             node.failures = 0
         else:
