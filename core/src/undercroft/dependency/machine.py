@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from undercroft.clock import SystemClock, alarm
 from undercroft.dependency.context import StartContext
+from undercroft.dependency.errors import Missing
 from undercroft.dependency.graph import Graph
 from undercroft.dependency.journal import Journal
 from undercroft.dependency.judgement import Judge, Meaning
@@ -69,7 +70,8 @@ class Machine:
         self.journal = Journal(tomb.name, config, self.clock)
         self.judge = Judge(config)
         self.internal: BaseException | None = None
-        self.react = Reactions(self._fail, self._on_idle).run
+        self._reactions = Reactions(self._fail)
+        self.react = self._reactions.run
         self._turnstile = Turnstile(self._loop, self._on_turn)
         self._active = 0  # Nodes with a start or a worker; this engine as its own worker does not count.
         self._dying = False
@@ -125,7 +127,10 @@ class Machine:
             self._turnstile.enter(node)
 
     def _on_turn(self, node: Node) -> None:
-        self.react(self._launch, node)
+        if self._reactions.is_running:
+            self._launch(node)
+        else:
+            self.react(self._launch, node)
 
     def _launch(self, node: Node) -> None:
         if node.timer is not self._turnstile:
@@ -204,6 +209,9 @@ class Machine:
             return Meaning.CLEAN, None
         try:
             meaning, judged = self.judge.meaning(error, node.manifold.filter)
+            if type(judged) is Missing:
+                # Kept for as long as the manifold waits, and all that its start had in hand with it.
+                judged.__traceback__ = None
             self.journal.note("stopped", node, judged)
             if meaning is Meaning.FATAL and judged is not None:
                 self.journal.note("fatal", node, judged, level=logging.ERROR)
@@ -333,6 +341,7 @@ class Machine:
 
     def _on_dying(self) -> None:
         self._dying = True
+        self._reactions.on_idle = self._on_idle
         nodes = tuple(self.nodes.values())
         for node in nodes:
             node.obstacles, node.holds = 0, None
@@ -354,7 +363,7 @@ class Machine:
             self._loop.call_soon(_leave, error)
 
     def _on_idle(self) -> None:
-        if self._dying and not self._active and not self._finished:
+        if not self._active and not self._finished:
             self._finish()
 
     def _finish(self) -> None:
