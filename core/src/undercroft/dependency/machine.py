@@ -166,12 +166,12 @@ class Machine:
     def _on_up(self, node: Node, worker: Worker) -> None:
         node.state = "started"
         node.worker = worker
+        self._watch(node, worker)
         node.last_error = None
         node.start_count += 1
         node.up_since = self.clock.monotonic()
         if worker is self._engine:
             self._active -= 1
-        self._watch(node, worker)
         node.started = self.journal.started(node)
         self._on_change(node, None)
 
