@@ -47,6 +47,7 @@ class Modelled:
     phase: str = "stopped"
     asked: bool = False
     leaving: bool = False
+    waiting: bool = False  # Its start takes its time, and has not ended.
     due: int = 0
     delay: int = 0
     ticket: int = 0
@@ -93,6 +94,7 @@ class Model:
             part = self.parts[name]
             part.phase, part.asked = "starting", False
             lacks = part.traits.needs and not all(self.is_up(needed) for needed in part.traits.inputs)
+            part.waiting = part.traits.slow and not lacks
             results.append((name, Missing if lacks else None))
         for name, error in results:
             if error is not None:
@@ -135,10 +137,10 @@ class Model:
         if part.phase == "started":
             part.phase = "stopping"
             self.die_if_told(name)
-        elif part.traits.slow and part.traits.late:
+        elif part.waiting and part.traits.late:
             part.phase = "doomed"
             self.die_if_told(name)
-        elif part.traits.slow:
+        elif part.waiting:
             self.deaths.append((name, None))
 
     def die_if_told(self, name: str) -> None:
