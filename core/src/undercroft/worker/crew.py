@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from undercroft.clock import alarm
 from undercroft.errors import RestartLimitError
 from undercroft.worker.entry import Entry
-from undercroft.worker.lifecycle import lives_by_tomb, was_cancelled, watch
+from undercroft.worker.lifecycle import was_cancelled, watch
 from undercroft.worker.reporting import error_text, observe
 from undercroft.worker.start import Start
 from undercroft.worker.turnstile import Turnstile
@@ -111,7 +111,8 @@ class Crew:
         if self._kill_timeout is not None:
             entry.end_patience()
         if attempt.worker is None:
-            self._on_end(entry, attempt.error, None)
+            error, attempt.error = attempt.error, None  # Its traceback refers to the attempt.
+            self._on_end(entry, error, None)
         elif entry.is_stopping:
             entry.worker = attempt.worker
             watch(attempt.worker, entry.on_death)
@@ -156,14 +157,16 @@ class Crew:
         entry.error = None
         entry.start_count += 1
         entry.since, entry.started_at = self._clock.monotonic(), self._clock.now()
-        watch(worker, entry.on_death)
-        if lives_by_tomb(worker):
-            self._show(entry, worker)
+        if watch(worker, entry.on_death):
+            entry.is_shown = True
+            if entry.changed is not None:
+                entry.tell()
         else:  # Only its wait can tell whether it is dead already; that has been asked for, and comes first.
             self._loop.call_soon(self._show, entry, worker)
         if self._metrics is not None:
             observe(self._metrics.record_start, entry.id)
-        self._logger.debug("%s: started", entry.id)
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._logger.debug("%s: started", entry.id)
         if self._events is not None:
             self._tell("started", entry)
 
@@ -277,7 +280,8 @@ class Crew:
         entry.error = error
         if entry.changed is not None:
             entry.tell()
-        self._logger.debug("%s: removed", entry.id)
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._logger.debug("%s: removed", entry.id)
         if self._events is not None:
             self._tell("removed", entry)
         if not self.ids:

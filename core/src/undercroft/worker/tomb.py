@@ -173,13 +173,8 @@ class Tomb:
         grace: float | None,
         context: Context | None,
     ) -> asyncio.Task[T]:
-        try:
-            require_number("grace", grace, optional=True)
-            if self._is_dead:
-                raise DeadError(f"{self.name} is dead")
-        except UndercroftError:
-            coro.close()
-            raise
+        if grace is not None or self._is_dead:
+            self._refuse(coro, grace)
         if context is None:
             context = copy_context()  # One for the task and its callback: they would make a copy each.
         task = self._loop.create_task(coro, name=name or self.name, context=context)
@@ -193,6 +188,16 @@ class Tomb:
             if self.stop.is_set():
                 self._begin_grace(task, grace)
         return task
+
+    def _refuse(self, coro: Coroutine[object, object, object], grace: float | None) -> None:
+        """Close the coroutine, and raise, if the grace is of no use or the tomb is dead."""
+        try:
+            require_number("grace", grace, optional=True)
+            if self._is_dead:
+                raise DeadError(f"{self.name} is dead")
+        except UndercroftError:
+            coro.close()
+            raise
 
     def hold(self) -> None:
         """Stay undead until `release`, as if one more task ran."""
@@ -248,15 +253,18 @@ class Tomb:
     def _on_done(self, task: asyncio.Task[object]) -> None:
         if self._graces is not None:
             self._graces.pop(task, None)
-        self._running -= 1
         if task.cancelled():
             self._on_cancelled()
         elif (error := task.exception()) is not None:
             self._kill(error)
+        self._running -= 1
         if self._running == 0:
-            self._kill(None, tell_now=True)
+            if self.stop.is_set():
+                self._die(tell_now=True)
+            else:
+                self._kill(None)
 
-    def _kill(self, reason: BaseException | None, *, tell_now: bool = False) -> None:
+    def _kill(self, reason: BaseException | None) -> None:
         if self._is_dead:
             return
         if reason is not None and self._reason is None:
@@ -270,7 +278,7 @@ class Tomb:
                     self._begin_grace(task, grace)
             self._running -= 1
         if self._running == 0:
-            self._die(tell_now=tell_now)
+            self._die()
 
     def _begin_grace(self, task: asyncio.Task[object], grace: float) -> None:
         if self._loop.is_closed():
