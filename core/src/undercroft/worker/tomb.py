@@ -210,7 +210,7 @@ class Tomb:
             self._die()
 
     def when_dead(self, callback: Callable[[BaseException | None], object]) -> None:
-        """Call back once with the reason, in the turn of the loop after death; never before this returns."""
+        """Call back once with the reason, from the loop, at death or a turn later; never before this returns."""
         if self._is_dead:
             self._loop.call_soon(callback, self._reason)
         elif self._watchers is None:
