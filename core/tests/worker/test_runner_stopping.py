@@ -455,6 +455,7 @@ async def test_other_errors_are_not_the_runners(bench: Bench, runner: Runner) ->
     await runner.wait()
 
 
+@pytest.mark.slow_callbacks  # A full collection.
 async def test_nothing_stays_behind_of_what_is_gone(bench: Bench, runner: Runner, settle: Settle) -> None:
     def start() -> Worker:
         worker = NoOpWorker()
