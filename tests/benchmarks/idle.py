@@ -98,13 +98,12 @@ Side = Callable[[int], AbstractAsyncContextManager[None]]
 async def _shares(rounds: int, seconds: float, *sides: Side, number: int) -> list[float]:
     """The share of a core that each side takes, in turns."""
     found: list[list[float]] = [[] for _ in sides]
-    for _ in range(rounds):
-        for side, shares in zip(sides, found, strict=True):
-            async with side(number):
-                await asyncio.sleep(seconds / 5)
-                with stopwatch() as watch:
-                    await asyncio.sleep(seconds)
-                shares.append(watch.cpu / watch.wall)
+    for side, shares in [*zip(sides, found, strict=True)] * rounds:
+        async with side(number):
+            await asyncio.sleep(seconds / 5)
+            with stopwatch() as watch:
+                await asyncio.sleep(seconds)
+            shares.append(watch.cpu / watch.wall)
     return [statistics.median(shares) for shares in found]
 
 

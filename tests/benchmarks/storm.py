@@ -51,7 +51,7 @@ async def raw(number: int) -> tuple[float]:
         begin()
         await tries.all
     await asyncio.sleep(0)
-    return (number / watch.wall,)
+    return (number / watch.cpu,)
 
 
 async def runner(number: int) -> tuple[float]:
@@ -70,7 +70,7 @@ async def runner(number: int) -> tuple[float]:
         await tries.all
     supervisor.kill()
     await supervisor.wait()
-    return (number / watch.wall,)
+    return (number / watch.cpu,)
 
 
 async def failing_start(number: int) -> tuple[float]:
@@ -87,7 +87,7 @@ async def failing_start(number: int) -> tuple[float]:
         await tries.all
     supervisor.kill()
     await supervisor.wait()
-    return (number / watch.wall,)
+    return (number / watch.cpu,)
 
 
 async def engine(number: int) -> tuple[float]:
@@ -109,7 +109,7 @@ async def engine(number: int) -> tuple[float]:
         await tries.all
     supervisor.kill()
     await supervisor.wait()
-    return (number / watch.wall,)
+    return (number / watch.cpu,)
 
 
 def storm(scale: Scale, table: Table) -> None:

@@ -17,6 +17,24 @@ from typing import IO
 
 import pytest
 
+STUBBORN = """
+from undercroft import SimpleWorker
+from undercroft_hookspecs import Manifold, hookimpl
+
+async def work(stop):
+    await stop.wait()
+    print("stopping", flush=True)
+    while True:
+        try:
+            await __import__("asyncio").Event().wait()
+        except BaseException:
+            pass
+
+@hookimpl
+def undercroft_manifolds(agent):
+    return {"stubborn": Manifold(start=lambda context: SimpleWorker(work))}
+"""
+
 COMMAND = [sys.executable, "-m", "undercroft", "demo"]
 
 
@@ -105,6 +123,37 @@ def test_on_a_terminal_it_draws_a_picture(environment: dict[str, str]) -> None:
     assert code == 0
     assert b"Workers" in seen
     assert "─".encode() in seen
+
+
+def test_a_worker_that_does_not_end_is_left_at_the_second_ctrl_c_and_no_file_with_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    info = tmp_path / "site" / "undercroft_stubborn-1.0.dist-info"
+    info.mkdir(parents=True)
+    requires = "Requires-Dist: undercroft-hookspecs>=1.0,<2"
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: undercroft-stubborn\nVersion: 1.0\n{requires}\n")
+    (info / "entry_points.txt").write_text("[undercroft.plugins]\nstubborn = written_stubborn\n")
+    (tmp_path / "site" / "written_stubborn.py").write_text(STUBBORN)
+
+    with subprocess.Popen(
+        COMMAND,
+        env={**environment, "PYTHONPATH": str(tmp_path / "site")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        line_with(demo.stdout, "block devices")
+        demo.send_signal(signal.SIGINT)
+        line_with(demo.stdout, "stopping")
+        demo.send_signal(signal.SIGINT)
+        code = demo.wait(30)
+        said = demo.stderr.read()
+
+    assert code == 1
+    assert "stubborn" in said
+    assert left_behind(environment) == []
 
 
 @pytest.fixture

@@ -319,3 +319,11 @@ def test_a_stranger_in_json_is_answered_over_the_socket(agents: Agents) -> None:
             answers = [json.loads(lines.readline()) for _ in range(3)]
 
     assert [sorted(answer) for answer in answers] == [["transitions"], ["error"], ["plugins"]]
+
+
+def test_the_unit_file_is_printed_and_nothing_is_run(agents: Agents) -> None:
+    done = agents.run("agent", "--print-unit")
+
+    assert done.returncode == 0
+    assert f"UNDERCROFT_DATA={agents.data_dir}" in done.stdout
+    assert not agents.data_dir.exists()

@@ -50,10 +50,11 @@ def blocks(page: Path) -> Iterator[Block]:
 def commands(page: Path) -> Iterator[tuple[str, str]]:
     """Each command of `undercroft` that a page shows, and what it shows to be printed."""
     for kind, text in BLOCK.findall(page.read_text()):
-        if kind == "console":
-            for command, shown in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-                if command.startswith("undercroft "):
-                    yield command, shown
+        if kind != "console":
+            continue
+        for command, shown in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+            if command.startswith("undercroft "):
+                yield command, shown
 
 
 def fits(printed: str, shown: str) -> bool:

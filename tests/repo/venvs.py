@@ -74,20 +74,24 @@ class Venv:
         fetching([uv(), "venv", "-q", "--python", _interpreter(), folder], cwd=folder.parent)
 
     def install(self, *what: str | Path, wheels: Path) -> None:
-        """Install from our wheels and the index, and newer wheels over older ones."""
-        self._pip("install", "--upgrade", "--find-links", wheels, "-c", pins(self.folder), *what)
+        """Install from our wheels and the index, newer wheels over older ones; a folder is installed in place."""
+        words = (("-e", one) if isinstance(one, Path) else (one,) for one in what)
+        flat = [word for one in words for word in one]
+        self._pip("install", "--upgrade", "--find-links", wheels, "-c", pins(self.folder), *flat)
 
     def uninstall(self, name: str) -> None:
         """Uninstall one distribution."""
         self._pip("uninstall", name)
 
-    def run(self, *argv: str | Path, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *argv: str | Path, check: bool = True, timeout: float = 60.0, cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment, outside this repository."""
         program = self.folder / "bin" / str(argv[0])
         done = subprocess.run(
             [program, *argv[1:]],
             check=False,
-            cwd=self.folder,
+            cwd=cwd or self.folder,
             env=environment(),
             capture_output=True,
             text=True,

@@ -310,7 +310,7 @@ def undercroft_manifolds(agent):
 
     async with bench.agent() as agent:
         asking = asyncio.ensure_future(bench.ask(agent, "restart", name="acme"))
-        await until(lambda: agent.top.state("acme") == "stopping")
+        await until(lambda: bench.states(agent)["acme"] == "stopping")
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         bench.module("acme").GO.set()

@@ -42,7 +42,9 @@ async def factory(url, *, data_dir, clock):
 """
 
 
-def opened(bench: Bench, name: str, kind: type[Any], model: str | None = None) -> AbstractAsyncContextManager[Any]:
+def opened(
+    bench: Bench, name: str, kind: type[Any], model: str | None = None, patience: float = 10.0
+) -> AbstractAsyncContextManager[Any]:
     return open_private(
         name,
         kind,
@@ -50,6 +52,7 @@ def opened(bench: Bench, name: str, kind: type[Any], model: str | None = None) -
         config=load(bench.config_file, {}),
         model=model,
         installed=Installed.scan([str(bench.distributions.folder)]),
+        patience=patience,
     )
 
 
@@ -145,4 +148,25 @@ async def test_a_model_that_takes_what_only_an_agent_has_is_an_error_at_once(ben
 
     with pytest.raises(ModelUnusableError, match="'elsewhere'"):
         async with opened(bench, "model", Store):
+            pass
+
+
+async def test_a_model_that_does_not_come_up_in_time_is_given_up(bench: Bench) -> None:
+    with_model(bench)
+    bench.distributions.folder.joinpath("throwaway_store.py").write_text(
+        STORE.replace("    yield MemoryStore()", "    import asyncio\n    await asyncio.Event().wait()\n    yield")
+    )
+
+    with pytest.raises(TimeoutError, match="`model` was not up"):
+        async with opened(bench, "model", Store, patience=0.05):
+            pass
+
+
+async def test_a_model_that_is_done_at_once_is_an_error(bench: Bench) -> None:
+    with_model(bench)
+    path = bench.distributions.folder / "throwaway_model.py"
+    path.write_text(path.read_text().replace('ValueWorker(context.get("store", Store))', "FinishedWorker()"))
+
+    with pytest.raises(TimeoutError):
+        async with opened(bench, "model", Store, patience=0.1):
             pass

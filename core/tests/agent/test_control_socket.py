@@ -3,11 +3,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import socket
 import stat
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,51 @@ def run_stranger(folder_path: Path) -> Any:
     finally:
         os.close(folder)
     return json.loads(done.stdout)
+
+
+async def test_a_client_that_comes_while_descriptors_are_out_is_served_later(
+    tmp_path: Path, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with serve(Echo(), tmp_path):
+        with socket.socket(socket.AF_UNIX) as waiting:
+            # Blocking and without yielding: the connection lies in the queue, and the next descriptor is the last.
+            waiting.connect(str(tmp_path / "agent.sock"))
+            waiting.sendall(b"{}\n")
+            with open_descriptor() as next_free:
+                pass
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, before[1]))
+            try:
+                await until(lambda: "takes no clients for a moment" in caplog.text)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+            waiting.setblocking(False)
+            async with asyncio.timeout(5):
+                answer = await asyncio.get_running_loop().sock_recv(waiting, 4096)
+
+    assert json.loads(answer) == {"asked": {}}
+
+
+async def test_an_agent_that_ends_while_it_takes_no_clients_ends(
+    tmp_path: Path, until: Until, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX) as waiting:
+        async with serve(Echo(), tmp_path):
+            waiting.connect(str(tmp_path / "agent.sock"))
+            with open_descriptor() as next_free:
+                pass
+            resource.setrlimit(resource.RLIMIT_NOFILE, (next_free, before[1]))
+            try:
+                await until(lambda: "takes no clients for a moment" in caplog.text)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextmanager
+def open_descriptor() -> Iterator[int]:
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

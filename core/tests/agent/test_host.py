@@ -21,6 +21,20 @@ with sole_agent(Path(sys.argv[1])):
 """
 
 
+# Becomes another user; the folders above tmp_path are closed to others, so it is there before it does.
+STRANGER = """
+import os, sys
+from pathlib import Path
+from undercroft.agent.host import DataFolderError, prepare
+os.chdir(sys.argv[1])
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+try:
+    prepare(Path("data"))
+except DataFolderError as error:
+    print(error)
+"""
+
+
 def test_the_data_folder_is_made_closed_to_others(tmp_path: Path) -> None:
     prepare(tmp_path / "deep" / "data")
 
@@ -54,6 +68,20 @@ def test_a_data_folder_below_a_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(DataFolderError, match="not a directory"):
         prepare(tmp_path / "file" / "data")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_a_data_folder_of_somebody_else_is_refused(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "data").mkdir(mode=mode)
+
+    said = subprocess.run(
+        [sys.executable, "-c", STRANGER, tmp_path], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert said.returncode == 0, said.stderr
+    assert "data: user 65534 cannot read and write it" in said.stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")

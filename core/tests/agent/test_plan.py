@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from undercroft import NoOpWorker
@@ -56,6 +58,26 @@ def test_a_circle_is_refused() -> None:
 def test_what_is_no_manifold_under_a_name_is_refused(answer: dict[str, Manifold]) -> None:
     with pytest.raises(NotValidError):
         Plan().add("acme", answer)
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        ({"inputs": "model"}, "inputs"),
+        ({"inputs": ("model", 3)}, "inputs"),
+        ({"inputs": ("",)}, "inputs"),
+        ({"inputs": 7}, "inputs"),
+        ({"start": None}, "start"),
+        ({"output": 1}, "output"),
+        ({"filter": "no"}, "filter"),
+    ],
+)
+def test_what_the_engine_would_refuse_is_refused_here(bad: dict[str, Any], field: str) -> None:
+    with pytest.raises(NotValidError) as caught:
+        Plan().add("acme", {"x": Manifold(**{"start": NoOpWorker, **bad})})
+
+    assert caught.value.field == field
+    assert "'x'" in str(caught.value)
 
 
 def test_dependents_are_found_through_others() -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from undercroft.agent.systemd import Notifier, service_unit
+from undercroft.agent.systemd import Notifier, service_words
 
 
 @pytest.fixture
@@ -102,16 +102,21 @@ def test_the_watchdogs_patience_is_read_from_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("environment", "cgroup", "unit"),
+    ("environment", "cgroup", "words"),
     [
-        ({"INVOCATION_ID": "x"}, "0::/system.slice/undercroft.service\n", "undercroft.service"),
-        ({}, "0::/system.slice/undercroft.service\n", None),
-        ({"INVOCATION_ID": "x"}, "0::/user.slice/user-0.slice/session-4.scope\n", None),
-        ({"INVOCATION_ID": "x"}, "0::/user.slice/user-0.slice/user@0.service\n", None),
-        ({"INVOCATION_ID": "x"}, "", None),
+        ({"INVOCATION_ID": "x"}, "0::/system.slice/undercroft.service\n", ("undercroft.service",)),
+        ({}, "0::/system.slice/undercroft.service\n", ()),
+        ({"INVOCATION_ID": "x"}, "0::/user.slice/user-0.slice/session-4.scope\n", ()),
+        ({"INVOCATION_ID": "x"}, "0::/user.slice/user-7.slice/user@7.service\n", ()),
+        (
+            {"INVOCATION_ID": "x"},
+            "0::/user.slice/user-7.slice/user@7.service/app.slice/u.service\n",
+            ("--user", "u.service"),
+        ),
+        ({"INVOCATION_ID": "x"}, "", ()),
     ],
 )
 def test_the_unit_is_known_only_where_the_agent_is_a_service(
-    environment: dict[str, str], cgroup: str, unit: str | None
+    environment: dict[str, str], cgroup: str, words: tuple[str, ...]
 ) -> None:
-    assert service_unit(environment, cgroup) == unit
+    assert service_words(environment, cgroup) == words

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+
+from undercroft import outcome, stop
+from undercroft.agent.agent import HostAgent
+from undercroft_hookspecs import ModelId, UnitEngines, UnitName, Worker
 
 if TYPE_CHECKING:
     from core.tests.agent.conftest import Bench
@@ -32,6 +37,13 @@ def undercroft_manifolds(agent):
         LOG.append("deployer")
         return SimpleWorker(work)
     return {"unit-deployer": Manifold(start=start, inputs=("agent",))}
+"""
+
+STORE = """
+from contextlib import asynccontextmanager
+@asynccontextmanager
+async def factory(url, *, data_dir, clock):
+    yield object()
 """
 
 UNIT = """
@@ -253,16 +265,62 @@ async def test_a_reload_replaces_a_units_manifolds_and_leaves_the_deployer(deplo
 async def test_a_unit_engine_killed_at_once_ends_cleanly(deploying: Bench) -> None:
     deploying.plugin("acme", UNIT)
 
-    async with deploying.ready() as setup:
-        from undercroft import outcome, stop
-        from undercroft.agent.agent import HostAgent
-        from undercroft_hookspecs import ModelId, UnitEngines, UnitName
-
-        async with HostAgent(setup) as agent:
-            await agent.settled()
-            engines = agent.top.expose("agent", UnitEngines)
-            engine = engines.engine(ModelId.parse(MODEL), UnitName.parse("late/0"))
-            await stop(engine)
-            error = await outcome(engine)
+    async with deploying.ready() as setup, HostAgent(setup) as agent:
+        await agent.settled()
+        engines = agent.top.expose("agent", UnitEngines)
+        engine = engines.engine(ModelId.parse(MODEL), UnitName.parse("late/0"))
+        await stop(engine)
+        error = await outcome(engine)
 
     assert error is None
+
+
+async def test_a_unit_that_two_models_have_must_be_named_in_full(deploying: Bench, until: Until) -> None:
+    deploying.plugin("acme", UNIT)
+    other = MODEL.replace("1", "2")
+
+    async with deploying.agent() as agent:
+        await until(lambda: len(deploying.log("acme")) >= 2)
+        engines = agent.top.expose("agent", UnitEngines)
+        async with closing(engines.engine(ModelId.parse(other), UnitName.parse("mysql/0"))):
+            await until(lambda: len(deploying.log("acme")) >= 3)
+            brief = await deploying.ask(agent, "explain", name="mysql/0/charm")
+            full = await deploying.ask(agent, "explain", name=f"{other}/mysql/0/charm")
+
+    assert brief["error"]["kind"] == "NotValidError"
+    assert f"{other}/mysql/0/charm" in brief["error"]["message"]
+    assert "sentences" in full
+
+
+async def test_the_machine_is_what_the_model_says(bench: Bench, until: Until) -> None:
+    bench.plugin("uniter", "UNITS = ['mysql/0']\n" + DEPLOYER)
+    bench.plugin("acme", UNIT.replace('context.get("model", BlockDeviceView)', 'context.get("model", Number)'))
+    bench.distributions.add(
+        "undercroft-store", modules={"throwaway_store": STORE}, stores={"sqlite": "throwaway_store:factory"}
+    )
+    bench.plugin(
+        "model",
+        """
+class Model(NoOpWorker):
+    def for_unit(self, model, unit):
+        return {MachineId: MachineId.parse("7"), int: 3}.__getitem__
+@hookimpl
+def undercroft_manifolds(agent):
+    return {"model": Manifold(start=lambda context: Model())}
+""",
+    )
+    path = bench.distributions.folder / "throwaway_acme.py"
+    path.write_text(path.read_text().replace("Number", "int"))
+
+    async with bench.agent():
+        await until(lambda: bench.log("acme"))
+
+    assert bench.log("acme")[0][:3] == ("mysql/0", "hello", "7")
+
+
+@asynccontextmanager
+async def closing(worker: Worker) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await stop(worker)

@@ -124,6 +124,20 @@ async def test_many_inputs_that_come_at_once_cost_one_start(bench: Bench, new_pa
     assert b.starts <= 4
 
 
+async def test_a_crowd_of_starts_comes_a_few_at_a_time(bench: Bench, new_part: type[Part]) -> None:
+    engine = bench.engine()
+    parts = [new_part(f"m{i}") for i in range(200)]
+    await engine.install_all({part.name: part.manifold for part in parts})
+
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert 0 < sum(part.starts for part in parts) < 200
+    await engine.uninstall("m199")
+    await bench.settle()
+
+    assert [part.starts for part in parts] == [1] * 199 + [0]
+
+
 @pytest.mark.slow_callbacks  # The garbage collector is not quick about the tracebacks of debug mode.
 async def test_a_chain_is_not_bounded_by_the_recursion_limit(bench: Bench, new_part: type[Part]) -> None:
     """G14."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from undercroft.dependency import CycleError
+from undercroft.dependency import CycleError, Missing
 from undercroft.dependency.graph import Graph
 
 
@@ -102,6 +102,26 @@ def test_a_cycle_error_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(CycleError(["a", "b", "a"])))
 
     assert error.cycle == ["a", "b", "a"]
+
+
+def test_a_missing_survives_pickling() -> None:
+    missing = pickle.loads(pickle.dumps(Missing("a", "stopped")))
+
+    assert (missing.resource, missing.reason, str(missing)) == ("a", "stopped", "'a' is not running")
+
+
+def test_a_cycle_is_found_from_the_side_of_the_inputs() -> None:
+    """The name that closes it has many dependents, and what it needs has few inputs."""
+    graph = Graph()
+    for i in range(50):
+        graph.add(f"user{i}", ("hub",))
+    graph.add("middle", ("hub",))
+    graph.add("top", ("middle",))
+
+    with pytest.raises(CycleError) as caught:
+        graph.add("hub", ("top",))
+
+    assert caught.value.cycle == ["hub", "top", "middle", "hub"]
 
 
 def _needs_itself(needs: dict[str, set[str]], name: str) -> bool:

@@ -19,18 +19,23 @@ from undercroft import Backoff, Context, Worker, outcome
 from undercroft.dependency import Bounce, CycleError, Engine, EngineConfig, Manifold, Missing, Uninstall
 from undercroft.testing import FakeClock
 
-NAMES = ("a", "b", "c", "d", "e")
-BOUNCE, ERROR, RESET, LIMIT = 1, 2, 9, 12
+NAMES = ("a", "b", "c", "d")
+BOUNCE, ERROR, RESET, LIMIT = 1, 2, 4, 12
 ENDS: tuple[type[Exception] | None, ...] = (None, ValueError, ValueError, Missing, Bounce, Uninstall)
 
 
 @dataclass
 class Traits:
-    """How a manifold behaves: whether it needs its inputs, how its start ends, and whether its worker heeds a kill."""
+    """How a manifold behaves.
+
+    Whether it needs its inputs, whether its start takes time, and then whether it gives a worker when it is cancelled,
+    and whether its worker heeds a kill.
+    """
 
     inputs: tuple[str, ...]
     needs: bool
     slow: bool
+    late: bool
     stubborn: bool
 
 
@@ -42,6 +47,7 @@ class Modelled:
     phase: str = "stopped"
     asked: bool = False
     leaving: bool = False
+    waiting: bool = False  # Its start takes its time, and has not ended.
     due: int = 0
     delay: int = 0
     ticket: int = 0
@@ -88,6 +94,7 @@ class Model:
             part = self.parts[name]
             part.phase, part.asked = "starting", False
             lacks = part.traits.needs and not all(self.is_up(needed) for needed in part.traits.inputs)
+            part.waiting = part.traits.slow and not lacks
             results.append((name, Missing if lacks else None))
         for name, error in results:
             if error is not None:
@@ -130,7 +137,10 @@ class Model:
         if part.phase == "started":
             part.phase = "stopping"
             self.die_if_told(name)
-        elif part.traits.slow:
+        elif part.waiting and part.traits.late:
+            part.phase = "doomed"
+            self.die_if_told(name)
+        elif part.waiting:
             self.deaths.append((name, None))
 
     def die_if_told(self, name: str) -> None:
@@ -195,7 +205,12 @@ class Actor:
 
     async def later(self) -> Worker:
         self.gate = asyncio.Event()
-        await self.gate.wait()
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            if not self.traits.late:
+                raise
+            return Puppet(self)
         if self.fails is not None:
             raise self.fails("as told")
         return Puppet(self)
@@ -278,12 +293,13 @@ class EngineMachine(RuleBasedStateMachine):
         inputs=st.lists(st.sampled_from(NAMES), max_size=3, unique=True).map(tuple),
         needs=st.booleans(),
         slow=st.sampled_from((False, False, True)),
+        late=st.booleans(),
         stubborn=st.sampled_from((False, False, True)),
     )
-    def install(self, name: str, inputs: tuple[str, ...], needs: bool, slow: bool, stubborn: bool) -> None:
+    def install(self, name: str, inputs: tuple[str, ...], needs: bool, slow: bool, late: bool, stubborn: bool) -> None:
         if name in self.model.parts:
             return
-        traits = Traits(inputs, needs, slow, stubborn)
+        traits = Traits(inputs, needs, slow, late, stubborn)
         expected = not self.model.has_cycle_with(name, inputs)
         assert self.run(self._install(name, traits)) == expected
         if expected:
@@ -322,7 +338,14 @@ class EngineMachine(RuleBasedStateMachine):
         self.model.stop(name)
         self.model.settle()
 
-    @rule(seconds=st.integers(1, 12))
+    @rule(name=st.sampled_from(NAMES), times=st.integers(2, 4))
+    def fail_again_and_again(self, name: str, times: int) -> None:
+        for _ in range(times):
+            self.end(name, ValueError)
+            part = self.model.parts.get(name)
+            self.advance(part.delay if part is not None and part.phase == "delayed" else 1)
+
+    @rule(seconds=st.integers(1, 6))
     def advance(self, seconds: int) -> None:
         self.run(self._advance(seconds))
         self.model.advance(seconds)
@@ -365,5 +388,5 @@ def test_the_delays_of_the_model_are_those_of_backoff() -> None:
     assert [backoff.next(n, random.Random()) for n in range(1, 5)] == [2, 4, 8, 12]
 
 
-EngineMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+EngineMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestEngine = EngineMachine.TestCase

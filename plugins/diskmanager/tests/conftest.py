@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -239,11 +241,27 @@ class Udevd:
             self._child = None
 
 
+@contextlib.contextmanager
+def udevd_locked(how: int) -> Iterator[None]:
+    """Hold a lock on udevd's program, if there is one: other runs of these tests on this machine have to wait."""
+    if not UDEVD.exists():
+        yield
+        return
+    with UDEVD.open("rb") as program:
+        fcntl.flock(program, how)
+        yield
+
+
 @pytest.fixture
 def stopped_udevd() -> Iterator[Udevd]:
     """A udevd that is not yet running; the test is marked `root`."""
     if not UDEVD.exists():
         pytest.skip("udevd is missing: apt-get install --no-install-recommends udev")
+    with udevd_locked(fcntl.LOCK_EX):
+        yield from _own_udevd()
+
+
+def _own_udevd() -> Iterator[Udevd]:
     if Path("/run/udev/control").exists() and Path("/run/systemd/system").exists():
         pytest.skip("this machine's own udevd is running: it is not ours to start and stop")
     left = [path for path in (Path("/run/udev"), Path("/dev/disk")) if not path.exists()]
@@ -264,7 +282,9 @@ def udevd(stopped_udevd: Udevd) -> Udevd:
 
 
 @pytest.fixture
-def no_udevd() -> None:
-    """Skips where udevd runs."""
-    if Path("/run/udev/control").exists():
-        pytest.skip("udevd is running here; this is about machines without it")
+def no_udevd() -> Iterator[None]:
+    """Skips where udevd runs, and keeps other runs of these tests from starting it."""
+    with udevd_locked(fcntl.LOCK_SH):
+        if Path("/run/udev/control").exists():
+            pytest.skip("udevd is running here; this is about machines without it")
+        yield

@@ -394,11 +394,10 @@ class LeasesEndKeyByKey(Bad):
         return lease
 
     async def expire(self) -> None:
-        for lease, end in self.ends.items():
-            if end <= self.clock.monotonic():
-                for entry in (await super().list("")).entries:
-                    if entry.lease == lease:
-                        await self.transact([], [Delete(entry.key)])
+        ended = {lease for lease, end in self.ends.items() if end <= self.clock.monotonic()}
+        for entry in (await super().list("")).entries:
+            if entry.lease in ended:
+                await self.transact([], [Delete(entry.key)])
 
 
 class RenewsNothing(Bad):

@@ -165,6 +165,7 @@ class HostAgent(TombWorker):
         _log.info("ready: %s", summary(self.report()))
 
     async def _heed_reloads(self) -> None:
+        await self._filled.wait()
         while True:
             await self._reload_wanted.wait()
             self._reload_wanted.clear()

@@ -50,6 +50,7 @@ async def open_private(
     model: str | None = None,
     clock: Clock | None = None,
     installed: Installed | None = None,
+    patience: float = OPEN_SECONDS,
 ) -> AsyncIterator[T]:
     """Give `store` or `model` as `kind`; a start that fails raises its error at once.
 
@@ -58,7 +59,7 @@ async def open_private(
     Raises:
         NotValidError: another name.
         ModelUnusableError: the plugin `model` is disabled, incompatible or broken.
-        TimeoutError: it was not up within OPEN_SECONDS.
+        TimeoutError: it was not up within `patience` seconds.
     """
     if name not in ("store", MODEL):
         raise NotValidError(f"a command can open `store` or `model`, not {name!r}", field="name")
@@ -75,10 +76,10 @@ async def open_private(
     async with engine:
         await engine.install_all({**_needed(name, claims), "client": Manifold(start=start, inputs=(name,))})
         try:
-            async with asyncio.timeout(OPEN_SECONDS):
+            async with asyncio.timeout(patience):
                 await first(got, outcome(engine))
         except TimeoutError:
-            raise TimeoutError(f"`{name}` was not up within {OPEN_SECONDS:g} s") from None
+            raise TimeoutError(f"`{name}` was not up within {patience:g} s") from None
         if got.done():
             yield got.result()
             return

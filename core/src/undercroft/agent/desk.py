@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from undercroft.agent.plain import text
+from undercroft.agent.story import explain, graph, state
 from undercroft.plugins.status import plugin_rows
 from undercroft_hookspecs import NotFoundError, NotValidError
 
@@ -30,16 +31,16 @@ class AgentDesk:
 
     def graph(self) -> dict[str, object]:
         """Every manifold of every engine, with its inputs by their names in the same answer."""
-        manifolds = dict(self._site.top.graph())
+        manifolds = dict(graph(self._site.top))
         for engine in self._unit_engines():
-            for name, entry in engine.graph().items():
-                manifolds[f"{engine.name}/{name}"] = _qualified(engine, name, cast("Mapping[str, object]", entry))
+            for name, entry in graph(engine).items():
+                manifolds[f"{engine.name}/{name}"] = _qualified(engine, name, entry)
         return {"manifolds": manifolds}
 
     def explain(self, name: str) -> dict[str, object]:
         """Why a manifold is in the state that it is in."""
         engine, inner = self._find(name)
-        return {"name": name, "state": engine.state(inner), "sentences": engine.explain(inner)}
+        return {"name": name, "state": state(engine, inner), "sentences": explain(engine, inner)}
 
     def transitions(self) -> list[object]:
         """The last transitions of all engines, oldest first."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from undercroft import caused_by
 from undercroft.agent.plain import text
-from undercroft.agent.systemd import service_unit
+from undercroft.agent.systemd import service_words
 from undercroft.files import in_thread
 from undercroft_hookspecs import (
     AgentSignal,
@@ -68,9 +68,9 @@ async def conclude(
         return Ending.RESTART
     if isinstance(signal, TerminateAgent):
         _log.info("ending for good as asked: %s", text(signal))
-        unit = service_unit(environment, await in_thread(_read, cgroup))
-        if unit is not None:
-            await _systemctl(process, "disable", unit)
+        service = service_words(environment, await in_thread(_read, cgroup))
+        if service:
+            await _systemctl(process, "disable", *service)
         return Ending.DONE
     if isinstance(signal, (RebootMachine, ShutdownMachine)):
         return await _leave_machine(signal, process, allow_reboot=allow_reboot)

@@ -74,12 +74,9 @@ def make_folders(folders: Iterable[Path]) -> None:
         DataFolderError: one cannot be made.
     """
     for folder in folders:
-        try:
-            for each in (*reversed(folder.parents), folder):
-                if not each.exists():
-                    each.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise _unusable(folder, error) from error
+        # One by one: `mkdir` with `parents` gives its mode to the last one only.
+        for each in (*reversed(folder.parents), folder):
+            _make(each)
 
 
 def host_id(data_dir: Path) -> HostId:
@@ -129,6 +126,14 @@ def sole_agent(data_dir: Path) -> Iterator[None]:
             os.ftruncate(lock, 0)
     finally:
         os.close(lock)
+
+
+def _make(folder: Path) -> None:
+    try:
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from error
 
 
 def _read_or_make(path: Path) -> str:

@@ -26,7 +26,7 @@ from undercroft_hookspecs import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
-    from undercroft_hookspecs import Entry, HostId, ModelId, Store, UnitName, Worker
+    from undercroft_hookspecs import Commit, Entry, HostId, ModelId, Store, UnitName, Worker
 
 _ABSENT = Revision(0)
 
@@ -63,24 +63,31 @@ class BlockDevices:
             yield states
 
     async def _states(self) -> AsyncGenerator[Sequence[BlockDevice], None]:
-        shown: bytes | None = None
+        shown: Entry | None = None
         is_first = True
         while True:
             snapshot = await self._store.list(self._key)
             entry = next((entry for entry in snapshot.entries if entry.key == self._key), None)
-            if is_first or _value(entry) != shown:
-                is_first, shown = False, _value(entry)
+            if is_first or _value(entry) != _value(shown):
+                is_first, shown = False, entry
                 yield _devices(entry)
-            try:
-                async with self._store.watch(self._key, snapshot.revision) as commits:
-                    # One commit is enough to know that there is something new; what is newest is then read afresh.
-                    async for commit in commits:
-                        if any(change.key == self._key for change in commit.changes):
-                            break
-                    else:
-                        return
-            except Compacted:
-                continue
+            if not await self._changed(snapshot.revision):
+                return
+
+    async def _changed(self, since: Revision) -> bool:
+        """Wait until the list may be another than at that revision; False if there will be no more news."""
+        try:
+            async with self._store.watch(self._key, since) as commits:
+                return await self._told(commits)
+        except Compacted:
+            return True
+
+    async def _told(self, commits: AsyncIterator[Commit]) -> bool:
+        # One commit is enough to know that there is something new; what is newest is then read afresh.
+        async for commit in commits:
+            if any(change.key == self._key for change in commit.changes):
+                return True
+        return False
 
 
 class MemoryModel(NoOpWorker):

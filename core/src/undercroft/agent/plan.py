@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,10 +66,25 @@ class Plan:
     def _check(self, name: object, manifold: object) -> None:
         if not isinstance(name, str) or not name or not isinstance(manifold, Manifold):
             raise NotValidError(f"{name!r} is not a manifold's name with its Manifold", field="manifolds")
+        _check_parts(name, manifold)
         if name in self._claims:
             holder = self._claims[name].plugin
             who = "core has" if holder == CORE else f"plugin {holder!r} has"
             raise NotValidError(f"it claims the manifold {name!r}, which {who} already; rename one", field=name)
+
+
+def _check_parts(name: str, manifold: Manifold) -> None:
+    """Refuse what the engine would: there it would be everybody's trouble, here it is the plugin's alone."""
+    given: object = manifold.inputs
+    inputs = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [None]
+    if not all(isinstance(needed, str) and needed for needed in inputs):
+        raise NotValidError(
+            f"the inputs of its manifold {name!r} are not a sequence of names: {given!r}", field="inputs"
+        )
+    for part in ("start", "output", "filter"):
+        function = getattr(manifold, part)
+        if not callable(function) and not (function is None and part != "start"):
+            raise NotValidError(f"{part} of its manifold {name!r} cannot be called: {function!r}", field=part)
 
 
 def difference(

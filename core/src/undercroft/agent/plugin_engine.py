@@ -93,7 +93,8 @@ class PluginEngine:
         self.name = name
         self.quarantine = Quarantine(lambda: surroundings.limit, surroundings.clock)
         self._claims = dict(claims)
-        self._engine = Engine(surroundings.config(), name=name)
+        self.engine = Engine(surroundings.config(), name=name)
+        """The engine itself, for those who describe it."""
         self._present: dict[str, Worker] = {}
         self._changing = asyncio.Lock()
         self._changes: set[asyncio.Task[None]] = set()
@@ -107,22 +108,22 @@ class PluginEngine:
 
     async def fill(self) -> None:
         """Install everything, or nothing. Raises what the engine's `install_all` raises."""
-        await self._engine.install_all({name: self._decorated(name) for name in self._claims})
+        await self.engine.install_all({name: self._decorated(name) for name in self._claims})
 
     def kill(self) -> None:
         """Stop everything, what depends before what it depends on."""
-        self._engine.kill()
+        self.engine.kill()
 
     def kill_everything(self) -> None:
         """Ask every present worker to stop, in no order: for an end that cannot wait."""
-        self._engine.kill()
+        self.engine.kill()
         for worker in list(self._present.values()):
             worker.kill()
 
     async def wait(self) -> None:
         """Return at a clean end, or raise the most important AgentSignal that a worker raised."""
         try:
-            await self._engine.wait()
+            await self.engine.wait()
         finally:
             if self._changes and not _being_cancelled():
                 await asyncio.wait(self._changes)
@@ -165,7 +166,7 @@ class PluginEngine:
 
     def report(self) -> dict[str, object]:
         """The engine's report, in the order of the plan; quarantined names have the state `quarantined`."""
-        report = self._engine.report()
+        report = self.engine.report()
         known = report.get("manifolds")
         manifolds = dict(known) if isinstance(known, Mapping) else {}
         for name, verdict in self.quarantine.held.items():
@@ -174,38 +175,6 @@ class PluginEngine:
         order = {name: place for place, name in enumerate(self._claims)}
         report["manifolds"] = dict(sorted(manifolds.items(), key=lambda item: order.get(item[0], len(order))))
         return report
-
-    def state(self, name: str) -> str:
-        """One manifold's state, as `report` has it."""
-        return str(_entry(self.report(), name).get("state", "stopped"))
-
-    def graph(self) -> dict[str, object]:
-        """`{name: {"plugin", "state", "inputs", "missing", "error"}}`."""
-        report = self.report()
-        return {name: self._drawn(name, claim, _entry(report, name)) for name, claim in self._claims.items()}
-
-    def explain(self, name: str) -> list[str]:
-        """Sentences on why the manifold is in the state that it is in, from the first cause that is known."""
-        if name in self.quarantine.held:
-            return self._why_held(name)
-        # The engine has forgotten what is in quarantine, and says so.
-        forgotten = {f"{held} is not installed.": held for held in self.quarantine.held}
-        sentences: list[str] = []
-        for sentence in self._engine.explain(name):
-            sentences += self._why_held(forgotten[sentence]) if sentence in forgotten else [sentence]
-        return sentences
-
-    def _why_held(self, name: str) -> list[str]:
-        verdict = text(self.quarantine.held[name])
-        return [f"{name} is in quarantine: it {verdict}.", f"`undercroft restart {name}` has it started again."]
-
-    def _drawn(self, name: str, claim: Claim, entry: Mapping[str, object]) -> dict[str, object]:
-        state, error = entry.get("state", "stopped"), entry.get("error")
-        if error is None and state == "starting":
-            # A report shows an attempt's own error; while the next one is due, it is the last one's that explains.
-            error = self._engine.explain(name).error
-        inputs, missing = list(claim.manifold.inputs), entry.get("missing", [])
-        return {"plugin": claim.plugin, "state": state, "inputs": inputs, "missing": missing, "error": error}
 
     async def _exchange(self, gone: set[str], fresh: Mapping[str, Claim]) -> None:
         async with self._changing:
@@ -216,11 +185,11 @@ class PluginEngine:
                 self._claims.pop(name, None)
             self._claims.update(fresh)
             for name in fresh:
-                await self._engine.install(name, self._decorated(name))
+                await self.engine.install(name, self._decorated(name))
 
     async def _remove(self, name: str) -> None:
         try:
-            await self._engine.uninstall(name)
+            await self.engine.uninstall(name)
         except NotFoundError:
             pass  # In quarantine, or ended by its own Uninstall.
         self.quarantine.release(name)
@@ -289,12 +258,6 @@ class PluginEngine:
 def _rank(error: Exception) -> int:
     signal = caused_by(error, AgentSignal)
     return next((rank for rank, kind in enumerate(_IMPORTANCE) if isinstance(signal, kind)), len(_IMPORTANCE))
-
-
-def _entry(report: Mapping[str, object], name: str) -> Mapping[str, object]:
-    manifolds = report.get("manifolds")
-    entry = manifolds.get(name) if isinstance(manifolds, Mapping) else None
-    return entry if isinstance(entry, Mapping) else {}
 
 
 def _being_cancelled() -> bool:

@@ -100,19 +100,19 @@ class Notifier:
             _log.debug("a message to the service manager was dropped: %s", error)
 
 
-def service_unit(environment: Mapping[str, str], cgroup: str) -> str | None:
-    """The name of the systemd service that this process runs in, or None if it is not one.
+def service_words(environment: Mapping[str, str], cgroup: str) -> tuple[str, ...]:
+    """What names this process's service to systemctl: `("undercroft.service",)`; nothing if it is none.
 
-    `cgroup` is the content of /proc/self/cgroup. INVOCATION_ID alone does not tell: a shell in a user's session has one
-    from whatever started that session.
+    A service of a user's own manager is named with `--user`. `cgroup` is the content of /proc/self/cgroup.
+    INVOCATION_ID alone does not tell: a shell in a user's session has one from whatever started that session.
     """
     if "INVOCATION_ID" not in environment:
-        return None
+        return ()
     for line in cgroup.splitlines():
-        last = line.rpartition("/")[2]
-        if last.endswith(".service") and not last.startswith(("user@", "session-")):
-            return last
-    return None
+        above, _, last = line.rpartition("/")
+        if last.endswith(".service") and not last.startswith("user@"):
+            return ("--user", last) if "/user@" in above else (last,)
+    return ()
 
 
 def _status(text: str) -> list[str]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MODEL = "model"
+KEPT_COMMITS = 256
+"""What the store in memory keeps for its watchers; one that lags further behind lists again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def state_manifolds(
         point = _store_entry_point(registry)
         return {"store": _opened_store(point, config.store, data_dir=data_dir, clock=clock)}
     _log.info("no plugin 'model' is installed: the state is kept in memory only")
-    store = memory or MemoryStore(clock=clock)
+    store = memory or MemoryStore(clock=clock, kept_commits=KEPT_COMMITS)
 
     def start_model(context: Context) -> Worker:
         return MemoryModel(context.get("store", Store), host)

@@ -8,7 +8,7 @@ import click
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from undercroft.agent.agent import HostAgent
@@ -94,7 +94,7 @@ async def _follow(agent: HostAgent, view: View, *, once: bool) -> None:
     async with agent.top.expose("model", BlockDeviceView).watch_block_devices() as watched:
         reading = asyncio.ensure_future(_read(watched, lists))
         try:
-            view.begin(plugins, graph, await _first_list(lists))
+            view.begin(plugins, graph, await _first_list(lists, patience=_patience(graph)))
             while not once:
                 view.update(await lists.get())
         finally:
@@ -107,15 +107,23 @@ async def _read(watched: AsyncIterator[Devices], lists: asyncio.Queue[Devices]) 
         lists.put_nowait(devices)
 
 
-async def _first_list(lists: asyncio.Queue[Devices]) -> Devices:
-    """The first list that the disk manager publishes: before it there is an empty one, which says nothing."""
+def _patience(graph: Mapping[str, object]) -> float:
+    """How long to wait for the disk manager's first list: not at all where there is nobody to publish one."""
+    manifolds = graph.get("manifolds")
+    entry = manifolds.get("disk-manager") if isinstance(manifolds, dict) else None
+    is_up = isinstance(entry, dict) and entry.get("state") == "started"
+    return FIRST_LIST_SECONDS if is_up else 0.0
+
+
+async def _first_list(lists: asyncio.Queue[Devices], *, patience: float) -> Devices:
+    """The first list that is published: before it there is an empty one, which says nothing."""
     import asyncio
     from contextlib import suppress
 
     devices = await lists.get()
-    if not devices:
+    if not devices and patience:
         with suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_LIST_SECONDS):
+            async with asyncio.timeout(patience):
                 devices = await lists.get()
     return devices
 

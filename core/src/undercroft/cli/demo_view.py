@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     Row = Mapping[str, object]
 
 SHOWN_CHANGES = 8
+TALLEST_REST = 7
+"""The lines of the picture that are neither devices nor changes."""
 HINT = "Try: truncate -s 64M disk.img && sudo losetup -f disk.img    Ctrl-C ends it."
 _BYTES_UNITS = ("MiB", "GiB", "TiB", "PiB")
 _STATES = {"started": "green", "active": "green", "starting": "yellow", "stopping": "yellow", "disabled": "dim"}
@@ -115,7 +117,7 @@ class LineView:
 
 
 class LiveView:
-    """A picture on a terminal that changes with the machine."""
+    """What runs, and below it a picture of the devices that changes with the machine."""
 
     def __init__(self, *, once: bool) -> None:
         from rich.console import Console
@@ -125,7 +127,6 @@ class LiveView:
         self._status = self._console.status("starting the agent ...")
         self._status.start()
         self._live = Live(console=self._console, auto_refresh=False)
-        self._head: list[RenderableType] = []
         self._devices: Devices = ()
         self._changes: deque[str] = deque(maxlen=SHOWN_CHANGES)
 
@@ -133,12 +134,12 @@ class LiveView:
         """Draw the first picture."""
         self._status.stop()
         self._devices = devices
-        self._head = [_table("Plugins", plugin_rows(plugins)), _table("Workers", worker_rows(graph))]
+        self._console.print(_table("Plugins", plugin_rows(plugins)), _table("Workers", worker_rows(graph)))
         if self._once:
-            self._console.print(self._picture())
-            return
-        self._live.start()
-        self._draw()
+            self._console.print(_table("Block devices", rows_of(devices)))
+        else:
+            self._live.start()
+            self._draw()
 
     def update(self, devices: Devices) -> None:
         """Draw the new list, with the last changes below it."""
@@ -162,12 +163,14 @@ class LiveView:
         from rich.console import Group
         from rich.text import Text
 
-        parts: list[RenderableType] = [*self._head, _table("Block devices", rows_of(self._devices))]
-        if not self._once:
-            parts.append(Text("\n".join(self._changes) or "Following this machine's devices.", style="cyan"))
-            parts.append(
-                Text("Try: truncate -s 64M disk.img && sudo losetup -f disk.img    Ctrl-C ends it.", style="dim")
-            )
+        rows = rows_of(self._devices)
+        # A picture taller than the terminal cannot be drawn anew in place: what does not fit is counted.
+        room = max(self._console.height - TALLEST_REST - len(self._changes), 3)
+        parts: list[RenderableType] = [_table("Block devices", rows[:room])]
+        if len(rows) > room:
+            parts.append(Text(f"  ... and {len(rows) - room} more", style="dim"))
+        parts.append(Text("\n".join(self._changes) or "Following this machine's devices.", style="cyan"))
+        parts.append(Text(HINT, style="dim"))
         return Group(*parts)
 
 
@@ -232,7 +235,8 @@ def size(mib: int) -> str:
     value = float(mib)
     for unit in _BYTES_UNITS:
         if value < 1024 or unit == _BYTES_UNITS[-1]:
-            return f"{value:.3g} {unit}" if unit != "MiB" else f"{mib} MiB"
+            # From 1000 on, three digits would be written as a power of ten.
+            return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
         value /= 1024
     raise AssertionError
 

@@ -142,11 +142,12 @@ class Graph:
             for name in edges(vertex):
                 yield True
                 other = self._vertices[name]
-                if other not in reached and (other is goal or is_between(other)):
-                    reached[other] = vertex
-                    queue.append(other)
-                    if other is goal:
-                        return
+                if other in reached or not (other is goal or is_between(other)):
+                    continue
+                reached[other] = vertex
+                queue.append(other)
+                if other is goal:
+                    return
 
     def _move(self, vertices: list[Vertex], anchor: Ranked) -> None:
         for vertex in vertices:

@@ -26,13 +26,15 @@ KEPT = 100
 class Journal:
     """Writes down each transition once, and passes it on to those who listen."""
 
-    __slots__ = ("_config", "_engine", "_entries", "_logger", "_now")
+    __slots__ = ("_config", "_engine", "_entries", "_events", "_is_logged", "_logger", "_now")
 
     def __init__(self, engine: str, config: EngineConfig, clock: Clock) -> None:
         self._engine = engine
         self._config = config
         self._now = clock.now
+        self._events = config.events
         self._logger = config.logger or logging.getLogger("undercroft.engine")
+        self._is_logged = self._logger.isEnabledFor
         # Kept as tuples: an Event costs five times as much, and most are never asked for.
         self._entries: deque[Entry] = deque(maxlen=KEPT)
 
@@ -48,10 +50,10 @@ class Journal:
         """Write down a transition, and say when it was."""
         at = self._now()
         self._entries.append((kind, node.path, at, error, delay))
-        if self._logger.isEnabledFor(level):
+        if self._is_logged(level):
             self._log(level, kind, node.path, error, delay)
-        if self._config.events is not None:
-            observe(self._config.events, Event(kind, node.path, at, error, delay))
+        if self._events is not None:
+            observe(self._events, Event(kind, node.path, at, error, delay))
         return at
 
     def started(self, node: Node) -> datetime:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from undercroft.clock import SystemClock, alarm
 from undercroft.dependency.context import StartContext
+from undercroft.dependency.errors import Missing
 from undercroft.dependency.graph import Graph
 from undercroft.dependency.journal import Journal
 from undercroft.dependency.judgement import Judge, Meaning
@@ -38,6 +39,7 @@ from undercroft.worker.backoff import Backoff
 from undercroft.worker.lifecycle import was_cancelled, watch
 from undercroft.worker.reporting import observe
 from undercroft.worker.start import Start
+from undercroft.worker.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +70,9 @@ class Machine:
         self.journal = Journal(tomb.name, config, self.clock)
         self.judge = Judge(config)
         self.internal: BaseException | None = None
-        self.react = Reactions(self._fail, self._on_idle).run
+        self._reactions = Reactions(self._fail)
+        self.react = self._reactions.run
+        self._turnstile = Turnstile(self._loop, self._on_turn)
         self._active = 0  # Nodes with a start or a worker; this engine as its own worker does not count.
         self._dying = False
         self._finished = False
@@ -118,8 +122,20 @@ class Machine:
     def _begin(self, node: Node) -> None:
         node.timer = None
         node.delay = None
-        if node.obstacles:
-            return  # Strict bounce: the end of the last obstacle comes back here.
+        if not node.obstacles:  # Else the end of the last one comes back here: strict bounce.
+            node.timer = self._turnstile
+            self._turnstile.enter(node)
+
+    def _on_turn(self, node: Node) -> None:
+        if self._reactions.is_running:
+            self._launch(node)
+        else:
+            self.react(self._launch, node)
+
+    def _launch(self, node: Node) -> None:
+        if node.timer is not self._turnstile:
+            return  # It was withdrawn while it waited for its turn.
+        node.timer = None
         self.journal.note("starting", node)
         self._active += 1
         view = node.view = StartContext(node, self.nodes, self.clock)
@@ -150,12 +166,12 @@ class Machine:
     def _on_up(self, node: Node, worker: Worker) -> None:
         node.state = "started"
         node.worker = worker
+        self._watch(node, worker)
         node.last_error = None
         node.start_count += 1
         node.up_since = self.clock.monotonic()
         if worker is self._engine:
             self._active -= 1
-        self._watch(node, worker)
         node.started = self.journal.started(node)
         self._on_change(node, None)
 
@@ -193,6 +209,9 @@ class Machine:
             return Meaning.CLEAN, None
         try:
             meaning, judged = self.judge.meaning(error, node.manifold.filter)
+            if type(judged) is Missing:
+                # Kept for as long as the manifold waits, and all that its start had in hand with it.
+                judged.__traceback__ = None
             self.journal.note("stopped", node, judged)
             if meaning is Meaning.FATAL and judged is not None:
                 self.journal.note("fatal", node, judged, level=logging.ERROR)
@@ -248,7 +267,7 @@ class Machine:
             return
         if node.is_begun:
             self.request_stop(node)
-        elif node.start is not None and not self._config.bounce_delay:
+        elif not self._config.bounce_delay and (node.start is not None or node.timer is self._turnstile):
             # It sees its inputs when it begins: this is the attempt that would come of it.
             node.failures = 0
         else:
@@ -322,6 +341,7 @@ class Machine:
 
     def _on_dying(self) -> None:
         self._dying = True
+        self._reactions.on_idle = self._on_idle
         nodes = tuple(self.nodes.values())
         for node in nodes:
             node.obstacles, node.holds = 0, None
@@ -343,7 +363,7 @@ class Machine:
             self._loop.call_soon(_leave, error)
 
     def _on_idle(self) -> None:
-        if self._dying and not self._active and not self._finished:
+        if not self._active and not self._finished:
             self._finish()
 
     def _finish(self) -> None:

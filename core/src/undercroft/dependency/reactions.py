@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 class Reactions:
     """Runs reactions one after the other, each to its end, in the context of whoever made this.
 
-    `on_error` is told what a reaction raises; `on_idle` is called whenever the queue has run empty.
+    `on_error` is told what a reaction raises; `on_idle`, once it is set, is called whenever the queue has run empty.
     """
 
-    __slots__ = ("_on_error", "_on_idle", "_queue", "_running", "_within")
+    __slots__ = ("_on_error", "_queue", "_within", "is_running", "on_idle")
 
-    def __init__(self, on_error: Callable[[BaseException], object], on_idle: Callable[[], object]) -> None:
+    def __init__(self, on_error: Callable[[BaseException], object]) -> None:
         self._on_error = on_error
-        self._on_idle = on_idle
+        self.on_idle: Callable[[], object] | None = None
         self._queue: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
-        self._running = False
+        self.is_running = False
         # Workers die in contexts of their own, and none of those may leak into what is set off by it.
         self._within = copy_context().run
 
     def run(self, reaction: Callable[..., object], *arguments: object) -> None:
         """Run a reaction, and all that it sets off; or queue it, if one is running."""
-        if self._running:
+        if self.is_running:
             self._queue.append((reaction, arguments))
             return
-        self._running = True
+        self.is_running = True
         try:
             try:
                 self._within(reaction, *arguments)
@@ -39,9 +39,10 @@ class Reactions:
                 self._within(self._on_error, error)
             if self._queue:
                 self._within(self._drain)
-            self._on_idle()
+            if self.on_idle is not None:
+                self._within(self.on_idle)
         finally:
-            self._running = False
+            self.is_running = False
 
     def _drain(self) -> None:
         while self._queue:

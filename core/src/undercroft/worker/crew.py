@@ -17,19 +17,20 @@ calls out; and one that is being judged is judged to the end, whatever was asked
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
 from undercroft.clock import alarm
 from undercroft.errors import RestartLimitError
 from undercroft.worker.entry import Entry
-from undercroft.worker.lifecycle import lives_by_tomb, was_cancelled, watch
+from undercroft.worker.lifecycle import was_cancelled, watch
 from undercroft.worker.reporting import error_text, observe
-from undercroft.worker.start import Start, worker_context
+from undercroft.worker.start import Start
+from undercroft.worker.turnstile import Turnstile
 from undercroft_hookspecs.worker import Event
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Awaitable, Callable
     from typing import Literal
 
@@ -46,7 +47,7 @@ class Crew:
 
     __slots__ = (
         "_clock", "_events", "_fatal", "_internal", "_judging", "_kill_timeout", "_logger", "_loop", "_metrics",
-        "_policy", "_tomb", "ids",
+        "_policy", "_tomb", "_turnstile", "ids",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +63,7 @@ class Crew:
     ) -> None:
         self.ids: dict[str, Entry] = {}
         self._loop = asyncio.get_running_loop()
+        self._turnstile: Turnstile[Entry] = Turnstile(self._loop, self._on_turn)
         self._tomb = tomb
         self._policy = policy
         self._clock = clock
@@ -82,14 +84,13 @@ class Crew:
 
     def add(self, name: str, begin: Callable[[], Worker | Awaitable[Worker]]) -> None:
         """Register an id, which must be new, and make its first attempt."""
-        entry = Entry(self, name, begin, worker_context(f"{self._tomb.name}/{name}"))
-        self.ids[name] = entry
+        entry = self.ids[name] = Entry(self, name, f"{self._tomb.name}/{name}", begin)
         self.attempt(entry)
 
     def attempt(self, entry: Entry) -> None:
-        """Call the start function of an id that has nothing now, in a task of its own."""
-        begin = entry.begin if self._events is None else partial(self._begin, entry)
-        entry.attempt = Start(begin, entry.on_attempt_ended, context=entry.context, name=f"start {entry.id}")
+        """Call the start function of an id that has nothing now, in a task of its own, when it is its turn."""
+        entry.alarm = self._turnstile
+        self._turnstile.enter(entry)
 
     def stop(self, entry: Entry) -> None:
         """Ask for the stop of an id, whatever it is doing. It may be gone when this returns."""
@@ -107,9 +108,11 @@ class Crew:
 
     def on_attempt_ended(self, entry: Entry, attempt: Start) -> None:
         """Take the worker that an attempt has made, or judge its error."""
-        entry.end_patience()
+        if self._kill_timeout is not None:
+            entry.end_patience()
         if attempt.worker is None:
-            self._on_end(entry, attempt.error, None)
+            error, attempt.error = attempt.error, None  # Its traceback refers to the attempt.
+            self._on_end(entry, error, None)
         elif entry.is_stopping:
             entry.worker = attempt.worker
             watch(attempt.worker, entry.on_death)
@@ -119,11 +122,12 @@ class Crew:
 
     def on_death(self, entry: Entry, error: BaseException | None) -> None:
         """Judge what a worker has died of."""
-        lived = None if entry.since is None else self._clock.monotonic() - entry.since
+        lived = None if entry.since is None or error is None else self._clock.monotonic() - entry.since
         entry.worker = entry.since = entry.started_at = None
         entry.is_shown = False
-        entry.end_patience()
-        if entry.is_stopping and was_cancelled(error):
+        if self._kill_timeout is not None:
+            entry.end_patience()
+        if error is not None and entry.is_stopping and was_cancelled(error):
             error = None
         self._on_end(entry, error, lived)
 
@@ -134,6 +138,13 @@ class Crew:
         what = "its start" if entry.worker is None else "its worker"
         self._logger.error("%s: %s has not ended %g s after it was told to", entry.id, what, self._kill_timeout)
         self._tell("hung", entry)
+
+    def _on_turn(self, entry: Entry) -> None:
+        if entry.alarm is not self._turnstile:  # It is gone meanwhile.
+            return
+        entry.alarm = None
+        begin = entry.begin if self._events is None else partial(self._begin, entry)
+        entry.attempt = Start(begin, entry.on_attempt_ended, context=entry.context, name=entry.path)
 
     def _begin(self, entry: Entry) -> Worker | Awaitable[Worker]:
         self._tell("starting", entry)
@@ -146,26 +157,34 @@ class Crew:
         entry.error = None
         entry.start_count += 1
         entry.since, entry.started_at = self._clock.monotonic(), self._clock.now()
-        watch(worker, entry.on_death)
-        if lives_by_tomb(worker):
-            self._show(entry, worker)
+        if watch(worker, entry.on_death):
+            entry.is_shown = True
+            if entry.changed is not None:
+                entry.tell()
         else:  # Only its wait can tell whether it is dead already; that has been asked for, and comes first.
             self._loop.call_soon(self._show, entry, worker)
         if self._metrics is not None:
             observe(self._metrics.record_start, entry.id)
-        self._logger.debug("%s: started", entry.id)
-        self._tell("started", entry)
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._logger.debug("%s: started", entry.id)
+        if self._events is not None:
+            self._tell("started", entry)
 
     def _show(self, entry: Entry, worker: Worker) -> None:
         if entry.worker is worker:
             entry.is_shown = True
-            entry.tell()
+            if entry.changed is not None:
+                entry.tell()
 
     def _kill(self, entry: Entry, worker: Worker) -> None:
-        self._logger.debug("%s: killing its worker", entry.id)
-        self._tell("stopping", entry)
-        observe(worker.kill)  # It never raises, if it keeps its promise.
-        self._begin_patience(entry)
+        if self._events is not None:
+            self._tell("stopping", entry)
+        try:
+            worker.kill()
+        except Exception:  # It never raises, if it keeps its promise.
+            self._logger.exception("%s: the kill of its worker raised; waiting for its death all the same", entry.id)
+        if self._kill_timeout is not None:
+            self._begin_patience(entry)
 
     def _cancel(self, entry: Entry, attempt: Start) -> None:
         if not attempt.begun:
@@ -176,14 +195,16 @@ class Crew:
         self._logger.debug("%s: cancelling its start", entry.id)
         self._tell("stopping", entry)
         attempt.cancel()
-        self._begin_patience(entry)
+        if self._kill_timeout is not None:
+            self._begin_patience(entry)
 
     def _begin_patience(self, entry: Entry) -> None:
-        if self._kill_timeout is not None:
-            entry.patience = alarm(self._clock, self._kill_timeout, entry.on_patience_lost, loop=self._loop)
+        assert self._kill_timeout is not None
+        entry.patience = alarm(self._clock, self._kill_timeout, entry.on_patience_lost, loop=self._loop)
 
     def _on_end(self, entry: Entry, error: BaseException | None, lived: float | None) -> None:
-        self._tell("stopped", entry, error)
+        if self._events is not None:
+            self._tell("stopped", entry, error)
         self._judging += 1
         try:
             self._judge(entry, error, lived)
@@ -193,15 +214,15 @@ class Crew:
                 raise
         finally:
             self._judging -= 1
-            self._die_if_all_are_gone()
+            if not self.ids:
+                self._die_if_all_are_gone()
 
     def _judge(self, entry: Entry, error: BaseException | None, lived: float | None) -> None:
         if error is None:
-            self._logger.debug("%s: ended", entry.id)
             self._remove(entry, None)
         elif self._policy.is_fatal(error) or not isinstance(error, Exception):
             self._on_fatal(entry, error)
-        elif self._is_unwanted(entry):
+        elif entry.is_stopping:
             self._logger.info("%s: failed while it was being stopped: %s", entry.id, error_text(error))
             self._remove(entry, error)
         elif not self._policy.should_restart(error):
@@ -211,21 +232,23 @@ class Crew:
             self._retry(entry, error, lived)
 
     def _retry(self, entry: Entry, error: Exception, lived: float | None) -> None:
-        if self._policy.exceeds_limit(entry, self._clock.monotonic()):
+        if self._policy.has_limit and self._policy.exceeds_limit(entry, self._clock.monotonic()):
             self._give_up(entry, error)
             return
         delay = self._policy.delay(entry, error, lived)
-        if self._is_unwanted(entry):  # One of the callbacks has seen to that.
+        if entry.is_stopping:  # One of the callbacks has seen to that.
             self._remove(entry, error)
             return
         entry.error = error
-        self._logger.warning("%s: failed, restarting in %g s: %s", entry.id, delay, error_text(error))
+        if self._logger.isEnabledFor(logging.WARNING):
+            self._logger.warning("%s: failed, restarting in %g s: %s", entry.id, delay, error_text(error))
         if delay > 0:
             entry.delay = delay
             entry.alarm = alarm(self._clock, delay, entry.on_delay_over, loop=self._loop)
         else:
             self.attempt(entry)
-        self._tell("restarting", entry, error, delay)
+        if self._events is not None:
+            self._tell("restarting", entry, error, delay)
 
     def _give_up(self, entry: Entry, error: Exception) -> None:
         limit = RestartLimitError(f"{entry.id} has failed too often: {error_text(error)}")
@@ -251,17 +274,18 @@ class Crew:
             self._remove(entry, error)
         self._tomb.kill()
 
-    def _is_unwanted(self, entry: Entry) -> bool:
-        return entry.is_stopping or self._tomb.stop.is_set()
-
     def _remove(self, entry: Entry, error: BaseException | None) -> None:
         del self.ids[entry.id]
         entry.is_gone = True
         entry.error = error
-        entry.tell()
-        self._logger.debug("%s: removed", entry.id)
-        self._tell("removed", entry)
-        self._die_if_all_are_gone()
+        if entry.changed is not None:
+            entry.tell()
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._logger.debug("%s: removed", entry.id)
+        if self._events is not None:
+            self._tell("removed", entry)
+        if not self.ids:
+            self._die_if_all_are_gone()
 
     def _on_dying(self) -> None:
         self._logger.debug("%s: dying", self._tomb.name)
@@ -270,7 +294,8 @@ class Crew:
             return
         for entry in list(self.ids.values()):
             self.stop(entry)
-            entry.tell()
+            if entry.changed is not None:
+                entry.tell()
         self._die_if_all_are_gone()
 
     def _abandon(self) -> None:
@@ -288,6 +313,5 @@ class Crew:
             tomb.release()
 
     def _tell(self, kind: Kind, entry: Entry, error: BaseException | None = None, delay: float | None = None) -> None:
-        if self._events is not None:
-            path = f"{self._tomb.name}/{entry.id}"
-            observe(self._events, Event(kind, path, self._clock.now(), error, delay))
+        if self._events is not None:  # Asked before where it is hot: most runners have nobody who listens.
+            observe(self._events, Event(kind, entry.path, self._clock.now(), error, delay))

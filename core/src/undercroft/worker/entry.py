@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from undercroft.worker.lifecycle import is_known_dead
 from undercroft.worker.reporting import error_text, report_of, time_text
+from undercroft.worker.start import worker_context
 
 if TYPE_CHECKING:
     from collections import deque
@@ -23,22 +24,22 @@ if TYPE_CHECKING:
 class Entry:
     """One id, from its registration until it is gone.
 
-    There is at most one of: an alarm, which ends the delay before the next attempt; an attempt to start; a worker. None
-    of them means that its last end is being judged at this moment.
+    There is at most one of: an alarm, which ends the wait for the next attempt; an attempt to start; a worker. None of
+    them means that its last end is being judged at this moment.
     """
 
     __slots__ = (
         "alarm", "attempt", "begin", "changed", "context", "crew", "delay", "error", "failures", "id", "is_gone",
-        "is_hung", "is_shown", "is_stopping", "patience", "restarts", "since", "start_count", "started_at", "worker",
+        "is_hung", "is_shown", "is_stopping", "path", "patience", "restarts", "since", "start_count", "started_at",
+        "worker",
     )  # fmt: skip
 
-    def __init__(
-        self, crew: Crew, name: str, begin: Callable[[], Worker | Awaitable[Worker]], context: Context
-    ) -> None:
+    def __init__(self, crew: Crew, name: str, path: str, begin: Callable[[], Worker | Awaitable[Worker]]) -> None:
         self.crew = crew
         self.id = name
+        self.path = path
         self.begin = begin
-        self.context = context
+        self.context: Context = worker_context(path)
         self.alarm: Alarm | None = None
         self.attempt: Start | None = None
         self.worker: Worker | None = None
@@ -72,7 +73,7 @@ class Entry:
 
     def on_delay_over(self) -> None:
         """The delay before the next attempt has passed."""
-        self.alarm = None
+        self.delay = 0.0
         self.crew.attempt(self)
 
     def on_attempt_ended(self, attempt: Start) -> None:
@@ -110,7 +111,7 @@ class Entry:
             report["started"] = time_text(self.started_at)
         if self.error is not None:
             report["error"] = error_text(self.error)
-        if self.alarm is not None:
+        if self.alarm is not None and self.delay:
             report["delay"] = self.delay
         if self.started_at is not None and (own := report_of(self.worker)) is not None:
             report["report"] = own

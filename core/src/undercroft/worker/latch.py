@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TypeAlias
 
 Subscriber: TypeAlias = "asyncio.Future[None] | Callable[[], object]"
@@ -53,13 +52,11 @@ class Latch:
         present, self._subscribers = self._subscribers, None
         if present is None:
             return
-        for subscriber in present if isinstance(present, dict) else (present,):
-            if isinstance(subscriber, asyncio.Future):
-                if not subscriber.done():
-                    with suppress(RuntimeError):  # The loop is closed: nobody waits there any more.
-                        subscriber.set_result(None)
-            else:
-                subscriber()
+        if isinstance(present, dict):
+            for subscriber in present:
+                _tell(subscriber)
+        else:
+            _tell(present)
 
     async def wait(self) -> None:
         """Return when the latch has fired."""
@@ -71,3 +68,13 @@ class Latch:
             await future
         finally:
             self.unsubscribe(future)
+
+
+def _tell(subscriber: Subscriber) -> None:
+    if not isinstance(subscriber, asyncio.Future):
+        subscriber()
+    elif not subscriber.done():
+        try:
+            subscriber.set_result(None)
+        except RuntimeError:  # The loop is closed: nobody waits there any more.
+            return

@@ -56,6 +56,10 @@ class TombWorker:
 
 def is_worker(value: object) -> TypeGuard[Worker]:
     """Whether it has what a worker has: cheaper by far than asking the runtime-checkable protocol."""
+    return isinstance(value, TombWorker) or _has_both(value)
+
+
+def _has_both(value: object) -> bool:
     return callable(getattr(value, "kill", None)) and callable(getattr(value, "wait", None))
 
 
@@ -110,18 +114,20 @@ async def closing_on_error(w: W) -> AsyncIterator[W]:
         raise
 
 
-def watch(w: Worker, callback: Callable[[BaseException | None], object]) -> None:
+def watch(w: Worker, callback: Callable[[BaseException | None], object]) -> bool:
     """Call back once, on the loop, when a worker has died, with its error or None.
 
     A worker of this library is watched through its tomb; a foreign one by a task that waits for it and that nobody
-    cancels. The callback is never called before this returns.
+    cancels. The callback is never called before this returns. Answers whether the worker's death is known at once, as
+    `lives_by_tomb` has it.
     """
-    if lives_by_tomb(w):
+    if isinstance(w, TombWorker) and type(w).wait is TombWorker.wait:
         w._tomb.when_dead(callback)
-        return
+        return True
     task = asyncio.get_running_loop().create_task(_report_death(w, callback), name="watch")
     _watching.add(task)
     task.add_done_callback(_watching.discard)
+    return False
 
 
 def was_cancelled(error: BaseException | None) -> bool:

@@ -28,7 +28,8 @@ class Policy:
     """
 
     __slots__ = (
-        "_backoff", "_delay", "_is_fatal", "_limit", "_more_important", "_reset_after", "_rng", "_should_restart",
+        "_backoff", "_constant", "_delay", "_is_fatal", "_limit", "_more_important", "_reset_after", "_rng",
+        "_should_restart",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +60,12 @@ class Policy:
             require_number("restart_delay", restart_delay)
             self._backoff = Backoff(delay=restart_delay)
         self._reset_after = _RESET_AFTER if self._backoff is None else self._backoff.reset_after
+        self._constant = _constant(self._backoff)
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether restarts are to be counted."""
+        return self._limit is not None
 
     def is_fatal(self, error: BaseException) -> bool:
         """Whether the runner dies of it; what is not an Exception always is, without asking."""
@@ -81,6 +88,8 @@ class Policy:
     def delay(self, entry: Entry, error: Exception, lived: float | None) -> float:
         """Count a failure of an incarnation that lived so long (None: its start failed), and give the delay."""
         entry.failures = 1 if lived is not None and lived >= self._reset_after else entry.failures + 1
+        if self._constant is not None:
+            return self._constant
         if self._delay is not None:
             return _checked_delay(self._delay(entry.failures, error))
         assert self._backoff is not None
@@ -89,9 +98,8 @@ class Policy:
         return self._backoff.next(entry.failures, self._rng)
 
     def exceeds_limit(self, entry: Entry, now: float) -> bool:
-        """Count a restart, or say that it would be one too many within the window."""
-        if self._limit is None:
-            return False
+        """Count a restart, or say that it would be one too many within the window. For a policy with a limit only."""
+        assert self._limit is not None
         most, window = self._limit
         if entry.restarts is None:
             entry.restarts = deque()
@@ -101,6 +109,13 @@ class Policy:
             return True
         entry.restarts.append(now)
         return False
+
+
+def _constant(backoff: Backoff | None) -> float | None:
+    """The delay, if it is the same each time."""
+    if backoff is None or backoff.factor != 1.0 or backoff.jitter:
+        return None
+    return backoff.next(1, random.Random())  # noqa: S311 - without jitter nothing is drawn.
 
 
 def _checked_limit(limit: tuple[int, float] | None) -> tuple[int, float] | None:

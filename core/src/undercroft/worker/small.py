@@ -52,6 +52,7 @@ class SimpleWorker(TombWorker):
         clock: Clock | None = None,
     ) -> None:
         require_callable("work", work)
-        require_number("grace", grace, optional=True)
+        if grace is not None:
+            require_number("grace", grace)
         self._tomb = Tomb(name or "simple", clock=clock)
         self._tomb.call_alone(work, grace=grace)

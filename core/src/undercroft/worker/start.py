@@ -80,10 +80,10 @@ class Start:
         made: object = None
         try:
             made = call()
-            if is_worker(made):
-                self.worker = made
-                return
-            result = await made if type(made) is CoroutineType or inspect.isawaitable(made) else made
+            # A coroutine, as good as always: asked first, because the other questions are slow.
+            result: object = made
+            if type(made) is CoroutineType or (not is_worker(made) and inspect.isawaitable(made)):
+                result = await made
             if is_worker(result):
                 self.worker = result
             else:

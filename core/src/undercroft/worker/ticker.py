@@ -1,6 +1,6 @@
 """Ticks on the system's clock at little more than the price of the loop's own timer.
 
-A task that sleeps between its calls is woken for each of them, which costs as much again as the timer. Most calls end
+A task that sleeps between its calls is woken for each of them, which costs more than the timer. Most calls end
 without waiting for anything: those are made by the timer's callback, and the task goes on sleeping. But code that runs
 outside of a task cannot use `asyncio.timeout`, task groups or `current_task`. So while it makes a call the callback
 enters the task, as asyncio lets whoever writes a task class do; a call that has to wait is handed to the task, which
@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING
+
+from undercroft.worker.timetable import Timetable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -27,41 +29,42 @@ class Ticker:
     """
 
     __slots__ = (
-        "_alarm", "_begun", "_call", "_context", "_error", "_loop", "_parked", "_pause", "_ring", "_stop", "_task",
-        "_waits_for",
+        "_begun", "_call", "_due", "_error", "_loop", "_parked", "_pause", "_stop", "_task", "_timetable",
+        "_waits_for", "context",
     )  # fmt: skip
 
     _loop: asyncio.AbstractEventLoop
     _stop: Stop
     _task: asyncio.Task[object]
+    _timetable: Timetable
 
     def __init__(self, call: Callable[[Stop], Awaitable[None]], pause: Callable[[], float], context: Context) -> None:
         self._call = call
         self._pause = pause
-        self._context = context
-        self._alarm: asyncio.TimerHandle | None = None
+        self.context = context
+        self._due: int | None = None
         self._parked: asyncio.Future[None] | None = None
         self._begun: Coroutine[object, object, object] | None = None
         self._waits_for: object = None
         self._error: BaseException | None = None
-        self._ring: Callable[[], None] = self._on_ring  # Bound once: it is asked for at each tick.
 
     async def run(self, stop: Stop) -> None:
         """Tick until the stop, or raise what a call raises."""
         task = asyncio.current_task()
         assert task is not None
         self._loop, self._stop, self._task = asyncio.get_running_loop(), stop, task
+        self._timetable = Timetable.enter()
         stop.subscribe(self._on_stop)
         try:
             if not stop:
                 await self._call(stop)
             while not stop:
-                self._alarm = self._loop.call_later(self._pause(), self._ring, context=self._context)
+                self._due = self._timetable.wait(self, self._pause())
                 await self._next_that_waits()
         finally:
             stop.unsubscribe(self._on_stop)
             self._disarm()
-            del self._ring
+            self._timetable.leave()
 
     async def _next_that_waits(self) -> None:
         """Sleep until a call has to wait, and go on with it; also until one has failed, or the stop."""
@@ -81,12 +84,12 @@ class Ticker:
         if begun is not None:
             await _go_on(begun, self._waits_for, cancelled)
 
-    def _on_ring(self) -> None:
-        """Make a call. Written for speed: this is all that most ticks are."""
-        loop, stop = self._loop, self._stop
-        self._alarm = None
-        if stop.is_set():
+    def on_due(self) -> None:
+        """Make a call. Never raises: an error is the task's. Written for speed: this is all that most ticks are."""
+        if self._due is None:  # The stop has come first.
             return
+        self._due = None
+        loop, stop = self._loop, self._stop
         asyncio._enter_task(loop, self._task)
         try:
             made = self._call(stop)
@@ -95,7 +98,7 @@ class Ticker:
                     self._waits_for = made.send(None)
                 except StopIteration:
                     if not stop.is_set():
-                        self._alarm = loop.call_later(self._pause(), self._ring, context=self._context)
+                        self._due = self._timetable.wait(self, self._pause())
                     return
                 self._begun = made
             else:
@@ -107,9 +110,9 @@ class Ticker:
         self._wake()
 
     def _disarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._due is not None:
+            self._timetable.give_up(self, self._due)
+            self._due = None
 
     def _on_stop(self) -> None:
         self._disarm()

@@ -109,12 +109,16 @@ class Tomb:
 
     def kill(self, reason: BaseException | None = None) -> None:
         """Begin to die, or add a reason to a clean dying. Never raises, from any thread, whatever the loop is doing."""
-        if _is_running_here(self._loop):
-            self._kill(reason)
-            return
         try:
-            self._loop.call_soon_threadsafe(self._kill, reason)
-        except RuntimeError:  # The loop is closed: no other thread is in here.
+            is_here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # No loop runs in this thread.
+            is_here = False
+        if not is_here:
+            try:
+                self._loop.call_soon_threadsafe(self._kill, reason)
+            except RuntimeError:  # The loop is closed: no other thread is in here.
+                is_here = True
+        if is_here:
             self._kill(reason)
 
     def go(
@@ -169,13 +173,8 @@ class Tomb:
         grace: float | None,
         context: Context | None,
     ) -> asyncio.Task[T]:
-        try:
-            require_number("grace", grace, optional=True)
-            if self._is_dead:
-                raise DeadError(f"{self.name} is dead")
-        except UndercroftError:
-            coro.close()
-            raise
+        if grace is not None or self._is_dead:
+            self._refuse(coro, grace)
         if context is None:
             context = copy_context()  # One for the task and its callback: they would make a copy each.
         task = self._loop.create_task(coro, name=name or self.name, context=context)
@@ -190,6 +189,16 @@ class Tomb:
                 self._begin_grace(task, grace)
         return task
 
+    def _refuse(self, coro: Coroutine[object, object, object], grace: float | None) -> None:
+        """Close the coroutine, and raise, if the grace is of no use or the tomb is dead."""
+        try:
+            require_number("grace", grace, optional=True)
+            if self._is_dead:
+                raise DeadError(f"{self.name} is dead")
+        except UndercroftError:
+            coro.close()
+            raise
+
     def hold(self) -> None:
         """Stay undead until `release`, as if one more task ran."""
         self._running += 1
@@ -201,7 +210,7 @@ class Tomb:
             self._die()
 
     def when_dead(self, callback: Callable[[BaseException | None], object]) -> None:
-        """Call back once with the reason, in the turn of the loop after death; never before this returns."""
+        """Call back once with the reason, from the loop, at death or a turn later; never before this returns."""
         if self._is_dead:
             self._loop.call_soon(callback, self._reason)
         elif self._watchers is None:
@@ -244,13 +253,16 @@ class Tomb:
     def _on_done(self, task: asyncio.Task[object]) -> None:
         if self._graces is not None:
             self._graces.pop(task, None)
-        self._running -= 1
         if task.cancelled():
             self._on_cancelled()
         elif (error := task.exception()) is not None:
             self._kill(error)
+        self._running -= 1
         if self._running == 0:
-            self._kill(None)
+            if self.stop.is_set():
+                self._die(tell_now=True)
+            else:
+                self._kill(None)
 
     def _kill(self, reason: BaseException | None) -> None:
         if self._is_dead:
@@ -277,13 +289,16 @@ class Tomb:
             timer = alarm(self.stop.clock, grace, task.cancel, loop=self._loop)
             task.add_done_callback(lambda _: timer.cancel())
 
-    def _die(self) -> None:
+    def _die(self, *, tell_now: bool = False) -> None:
         self._is_dead = True
         self._graces = None
         if self._death is not None:
             self._death.fire()
         watchers, self._watchers = self._watchers, None
         if watchers is None:
+            return
+        if tell_now and not isinstance(watchers, tuple):  # This is a turn of the loop with nothing else to be done in.
+            watchers(self._reason)
             return
         for callback in watchers if isinstance(watchers, tuple) else (watchers,):
             try:
@@ -295,13 +310,6 @@ class Tomb:
 def _on_done(task: asyncio.Task[object]) -> None:
     """One function for all tasks: a bound method would be one more object for each."""
     _running.pop(task)._on_done(task)
-
-
-def _is_running_here(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:  # No loop runs in this thread.
-        return False
 
 
 def _is_async_function(work: Work) -> bool:

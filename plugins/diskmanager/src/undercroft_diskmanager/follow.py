@@ -6,14 +6,16 @@
     a node was written to ┤
     every 300 s: resync ──┘
 
-The first event after a silence is acted upon at once. What comes while devices are being read, and in the
-`SETTLE_SECONDS` after that, is gathered, so that a burst of any size is a few readings of the devices it touched.
+An event is acted upon at once: attaching, formatting and mounting a device are three events within moments, and each is
+wanted early. Only when readings come thick are they spaced out. What happens meanwhile is gathered, so that a burst of
+any size is a few readings of the devices that it touched.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.records import BlockDevice
     from undercroft_hookspecs.worker import Clock
 
-SETTLE_SECONDS = 0.01
+READINGS_AT_ONCE = 10
+READING_INTERVAL = 0.01
 RESYNC_JITTER = 0.1
 
 Counted = Literal["rescans", "overflows"]
@@ -73,6 +76,7 @@ class Follower:
         async with contextlib.AsyncExitStack() as stack:
             nodes = await stack.enter_async_context(self._watching(pending))
             doubts = stack.enter_context(Doubts(pending.touch, clock=self._clock))
+            pace = Pace(self._clock)
             while True:
                 touched = await pending.take()
                 devices = await self._lister.refresh(touched, udev_lives=self.source == "udev")
@@ -83,7 +87,7 @@ class Follower:
                 if devices != last:
                     last = devices
                     yield devices
-                await self._clock.sleep(SETTLE_SECONDS)
+                await pace.keep()
 
     @contextlib.asynccontextmanager
     async def _watching(self, pending: Pending) -> AsyncIterator[NodeWatch]:
@@ -130,6 +134,21 @@ class Follower:
         self.counts[what] += 1
         if self._counted is not None:
             self._counted(what)
+
+
+class Pace:
+    """Lets a few readings follow one another at once, and spaces out the rest."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._due = -math.inf
+
+    async def keep(self) -> None:
+        """Wait if there have been many of late; called after each."""
+        now = self._clock.monotonic()
+        self._due = max(self._due, now - READINGS_AT_ONCE * READING_INTERVAL) + READING_INTERVAL
+        if self._due > now:
+            await self._clock.sleep(self._due - now)
 
 
 class NodeWatch:

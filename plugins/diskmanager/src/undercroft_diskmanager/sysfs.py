@@ -57,7 +57,7 @@ class Sysfs:
     def __init__(self, roots: Roots) -> None:
         self._block = f"{roots.sys}/class/block"
         self._prefix = len(str(roots.sys))
-        self._known: dict[str, tuple[str, str, Node]] = {}
+        self._known: dict[str, tuple[str, Node]] = {}
 
     def names(self) -> Sequence[str]:
         """The names of all block devices.
@@ -71,23 +71,33 @@ class Sysfs:
         """The device of that name; None if there is none, any more."""
         folder = f"{self._block}/{name}"
         try:
-            devpath = self._devpath(folder)
             uevent = _read(f"{folder}/uevent")
             size_bytes = int(_read(f"{folder}/size")) * SECTOR_BYTES
-            known = self._known.get(name)
-            if known is not None and known[:2] == (devpath, uevent) and not name.startswith(HOLDER_PREFIXES):
-                # The same device with the same medium: nothing but its size can have changed.
-                node = known[2] if known[2].size_bytes == size_bytes else replace(known[2], size_bytes=size_bytes)
-            else:
-                node = self._new_node(name, devpath, uevent, size_bytes)
+            node = self._known_node(name, uevent)
+            if node is None:
+                node = self._new_node(name, uevent, size_bytes)
+            elif node.size_bytes != size_bytes:
+                node = replace(node, size_bytes=size_bytes)
         except (OSError, ValueError, KeyError):
             self._known.pop(name, None)
             return None
-        self._known[name] = (devpath, uevent, node)
+        self._known[name] = (uevent, node)
         return node
 
-    def _new_node(self, name: str, devpath: str, uevent: str, size_bytes: int) -> Node:
+    def _known_node(self, name: str, uevent: str) -> Node | None:
+        """The node as made before, if nothing but its size can have changed: it is the same device and medium.
+
+        No two of these have one DISKSEQ, so that the same `uevent` is the same device; without, it is by its place.
+        """
+        known = self._known.get(name)
+        if known is None or known[0] != uevent or name.startswith(HOLDER_PREFIXES):
+            return None
+        is_same = "DISKSEQ=" in uevent or known[1].devpath == self._devpath(f"{self._block}/{name}")
+        return known[1] if is_same else None
+
+    def _new_node(self, name: str, uevent: str, size_bytes: int) -> Node:
         folder = f"{self._block}/{name}"
+        devpath = self._devpath(folder)
         values = dict(line.split("=", 1) for line in uevent.splitlines() if "=" in line)
         devtype = values.get("DEVTYPE", "disk")
         above, _, last = devpath.rpartition("/")

@@ -34,7 +34,7 @@ from undercroft_conformance.stalls import LoopWatch, loop_factories, watching
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TURNS = 20
+TURNS = 10
 """How often the loop turns before tasks are judged."""
 
 PATIENCE = 1.0
@@ -72,7 +72,7 @@ def pytest_collection_finish() -> None:
     """
     for make in loop_factories().values():
         with asyncio.Runner(loop_factory=make) as runner:
-            runner.run(_turns())
+            runner.run(_turns(1))
     gc.collect()
     gc.freeze()
 
@@ -132,7 +132,7 @@ class Judge:
 
     def _settle(self) -> None:
         if self._runner is not None and not self._runner.get_loop().is_closed():
-            self._runner.run(_turns())
+            self._runner.run(_turns(TURNS))
 
     def _leaks(self) -> tuple[Leak, ...]:
         allowed = self._allowed()
@@ -171,8 +171,8 @@ def _runner(request: pytest.FixtureRequest) -> asyncio.Runner | None:
     return runner
 
 
-async def _turns() -> None:
-    for _ in range(TURNS):
+async def _turns(count: int) -> None:
+    for _ in range(count):
         await asyncio.sleep(0)
 
 
@@ -183,4 +183,4 @@ async def _warm_up() -> None:
         ours.setblocking(False)
         transport, _ = await asyncio.get_running_loop().create_unix_connection(asyncio.Protocol, sock=ours)
         transport.abort()
-        await _turns()
+        await _turns(TURNS)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import ModuleType
+from typing import ClassVar
 
 import pytest
 from undercroft_pressure import plugin
@@ -30,6 +32,8 @@ def folder(tmp_path: Path) -> Path:
 
 class TestConformance(WorkerConformance):
     """Every rule of the contract."""
+
+    plugin: ClassVar[str | ModuleType] = "pressure"
 
     @pytest.fixture
     def subject(self, folder: Path) -> Subject:

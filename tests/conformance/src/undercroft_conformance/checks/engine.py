@@ -51,13 +51,16 @@ class Ups:
         """
         try:
             async with asyncio.timeout(deadline()):
-                while self.counts.get(name, 0) < count:
-                    if name in self.errors:
-                        raise Broken(f"{name!r} fails under an engine: {describe(self.errors[name])}")
-                    self.changed.clear()
-                    await self.changed.wait()
+                await self._until(name, count)
         except TimeoutError:
             raise Broken(f"{name!r} has not come up {count} times within {deadline():g} s") from None
+
+    async def _until(self, name: str, count: int) -> None:
+        while self.counts.get(name, 0) < count:
+            if name in self.errors:
+                raise Broken(f"{name!r} fails under an engine: {describe(self.errors[name])}")
+            self.changed.clear()
+            await self.changed.wait()
 
 
 def fake_manifold(name: str, resource: object) -> Manifold:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 from undercroft_conformance.drive import deadline, turns
@@ -80,13 +81,17 @@ async def watch_waits(case: StoreCase) -> None:
         present = await store.transact([], [Put("a", b"0")])
         async with store.watch("a", present) as commits:
             for writer in (store, other):
-                waiting = asyncio.ensure_future(take(commits, 1))
-                await turns(10)
-                if waiting.done():
-                    raise Broken(f"a watch gives {await waiting}, though nothing was written")
-                written = await writer.transact([], [Put("a", b"1")])
-                found = await waiting
-                expect(found[0].revision == written, f"revision {written} was written, and {found[0].revision} came")
+                await _waits(commits, writer)
+
+
+async def _waits(commits: AsyncIterator[Commit], writer: Store) -> None:
+    waiting = asyncio.ensure_future(take(commits, 1))
+    await turns(10)
+    if waiting.done():
+        raise Broken(f"a watch gives {await waiting}, though nothing was written")
+    written = await writer.transact([], [Put("a", b"1")])
+    found = await waiting
+    expect(found[0].revision == written, f"revision {written} was written, and {found[0].revision} came")
 
 
 async def watch_cancelled(case: StoreCase) -> None:
