@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.identity import ModelId
     from undercroft_hookspecs.state import Action, Relation, Secret
     from undercroft_hookspecs.store import Store
-    from undercroft_model.rows import Leader, Operation, SecretConsumer, SecretGrant, SecretRevision
+    from undercroft_model.rows import Operation, SecretConsumer, SecretGrant, SecretRevision
     from undercroft_model.table import ModelTable
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -46,7 +46,6 @@ class Leftovers:
 
     model: ModelId
     relations: Found[Relation]
-    leaders: Found[Leader]
     actions: Found[Action]
     operations: Found[Operation]
     secrets: Found[Secret]
@@ -60,7 +59,7 @@ class Leftovers:
         keys = [table.of(model).key(*parts) for table in (PORTS, UNIT_STATE, METER, UNIT_ACTIONS, STORAGE_REQUESTS)]
         keys += [table.of(model).key(kind, *parts) for table in (STATUS, STATUS_LOG) for kind in ("unit", "agent")]
         keys += [ACTIONS.of(model).key(*parts) for parts, action in self.actions.items() if action.unit == name]
-        keys += [LEADERS.of(model).key(*parts) for parts, leader in self.leaders.items() if leader.unit == name]
+        # Not its leadership, which goes with the lease: the unit may be alive still, and believe in it for a while.
         return [*keys, *self._secrets_of(name)]
 
     def of_application(self, name: str) -> list[str]:
@@ -107,7 +106,6 @@ async def read_leftovers(store: Store, model: ModelId) -> Leftovers:
     return Leftovers(
         model=model,
         relations=await read(RELATIONS),
-        leaders=await read(LEADERS),
         actions=await read(ACTIONS),
         operations=await read(OPERATIONS),
         secrets=await read(SECRETS),

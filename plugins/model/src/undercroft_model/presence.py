@@ -66,7 +66,7 @@ class HostPresence:
             await self._announce(lease)
             while True:
                 patience.reset()
-                await self._clock.sleep(PRESENCE_SECONDS / 3)
+                await self._clock.sleep(PRESENCE_SECONDS / 2)
                 await self._store.renew(lease)
                 await self._register()
         finally:

@@ -30,6 +30,7 @@ from undercroft_model.rows import Resource
 from undercroft_model.statuses import get_status, status_log
 from undercroft_model.tables import METER
 from undercroft_model.transaction import Transaction
+from undercroft_model.units import remove_unit
 
 T = TypeVar("T")
 
@@ -61,6 +62,32 @@ async def test_the_watch_of_a_unit_ends_when_its_record_goes(units: Units) -> No
         with pytest.raises(NotFoundError):
             while True:
                 await following(states)
+
+
+async def test_a_leader_that_is_dead_leaves_the_way_free_at_once(units: Units) -> None:
+    await units.related()
+    leadership = units.of("shop/0", LeadershipFacade)
+    await leadership.claim()
+    await units.of("shop/0", UnitFacade).destroy()
+
+    await units.of("shop/0", UnitFacade).ensure_dead()
+
+    assert leadership.certain_seconds() == 0
+    assert await units.of("shop/1", LeadershipFacade).claim()
+
+
+async def test_a_leader_that_is_removed_by_force_keeps_others_from_leading_while_it_may_believe_in_it(
+    units: Units,
+) -> None:
+    await units.related()
+    leadership = units.of("shop/0", LeadershipFacade)
+    await leadership.claim()
+
+    await units.world.run(remove_unit, "shop/0", force=True)
+    await units.world.reap()
+
+    assert leadership.certain_seconds() > 0
+    assert not await units.of("shop/1", LeadershipFacade).claim()
 
 
 async def test_a_unit_is_not_dead_before_its_subordinates(units: Units) -> None:

@@ -36,6 +36,7 @@ class UnitFacades:
     """The facades of one unit."""
 
     def __init__(self, here: Standpoint, keyring: Keyring) -> None:
+        leadership = OwnLeadership(here)
         self._made: dict[type, object] = {}
         self._makers: Mapping[type, Callable[[], object]] = {
             ActionFacade: lambda: OwnActions(here),
@@ -43,7 +44,7 @@ class UnitFacades:
             CharmFacade: lambda: OwnCharm(here),
             ConfigFacade: lambda: OwnConfig(here),
             HookFacade: lambda: OwnHooks(here, keyring),
-            LeadershipFacade: lambda: OwnLeadership(here),
+            LeadershipFacade: lambda: leadership,
             MeterFacade: lambda: OwnMeter(here),
             ModelFacade: lambda: OwnModel(here),
             NetworkFacade: lambda: OwnNetwork(here),
@@ -51,7 +52,7 @@ class UnitFacades:
             ResourceFacade: lambda: OwnResources(here),
             SecretFacade: lambda: OwnSecrets(here, keyring),
             StatusFacade: lambda: OwnStatus(here),
-            UnitFacade: lambda: OwnUnit(here),
+            UnitFacade: lambda: OwnUnit(here, leadership),
         }
 
     @property

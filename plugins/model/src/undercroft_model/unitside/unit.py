@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
+    from undercroft_hookspecs.relation_facades import LeadershipFacade
     from undercroft_hookspecs.state import Application, Unit
     from undercroft_model.transaction import Transaction
     from undercroft_model.unitside.standpoint import Standpoint
@@ -31,8 +32,8 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 class OwnUnit:
     """The facade `UnitFacade`."""
 
-    def __init__(self, here: Standpoint) -> None:
-        self._here = here
+    def __init__(self, here: Standpoint, leadership: LeadershipFacade) -> None:
+        self._here, self._leadership = here, leadership
 
     async def unit(self) -> Unit:
         """The unit. Raises NotFoundError when it has been removed."""
@@ -72,6 +73,7 @@ class OwnUnit:
     async def ensure_dead(self) -> None:
         """The unit has run its last hook. Raises UnitHasSubordinates while there are any."""
         await self._here.run(unit_dead, self._here.unit)
+        await self._leadership.resign()  # Whoever is left should not have to wait for the lease to end.
 
 
 class OwnStatus:
