@@ -103,7 +103,9 @@ def _section(name: str, command: click.Command) -> str:
 
 def _options(command: click.Command) -> Iterator[str]:
     for option in command.params:
-        if not isinstance(option, click.Option) or option.hidden or option.name in ("model", "format"):
+        # Of all commands: they have their own page, and are added when a command is run in this process.
+        is_common = option.name in ("model", "format") or (option.name or "").startswith("core_")
+        if not isinstance(option, click.Option) or option.hidden or is_common:
             continue
         flags = "`, `".join((*option.opts, *option.secondary_opts))
         metavar = f" {option.metavar}" if option.metavar else ""

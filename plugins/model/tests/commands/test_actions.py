@@ -95,7 +95,9 @@ def test_the_results_of_an_action_are_shown_as_juju_shows_them(undercroft: Comma
     assert result["results"] == {"return-code": 0, "stdout": "done\n", "given": {"path": "/srv", "level": 3}}
     assert set(result["timing"]) == {"enqueued", "started", "completed"}
     assert result["log"][0].endswith("half way")
-    assert ran.err == "Running operation 1 with 1 task\n  - task 2 on unit-server-0\n"
+    said = ran.err.splitlines()
+    assert said[:2] == ["Running operation 1 with 1 task", "  - task 2 on unit-server-0"]
+    assert "no agent is running on the host of server/0" in said[2]
 
 
 def test_people_see_the_output_as_it_is(undercroft: CommandLine, units: Start) -> None:

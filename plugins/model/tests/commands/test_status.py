@@ -97,6 +97,15 @@ def test_the_same_is_given_as_yaml(related: CommandLine) -> None:
     assert "applications:\n  client:\n" in related.ok("status", "--format", "yaml").out
 
 
+def test_units_are_shown_a_line_each_and_counted(related: CommandLine) -> None:
+    lines = related.ok("status", "--format", "short").out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["- client/0", "- server/0", "- server/1"]
+    assert lines[0].endswith("(agent:allocating, workload:waiting)")
+
+    counts = related.ok("status", "--format", "summary").out.splitlines()
+    assert counts == ["Machines: 1", "Units: 3", "  waiting: 3", "Applications: 2", "  client: 1", "  server: 2"]
+
+
 def test_machines_are_listed_with_their_units(related: CommandLine) -> None:
     document = related.json("machines")
 

@@ -58,10 +58,13 @@ class OperatorCommand(click.Command):
 def command(
     name: str, *, example: str, in_model: bool = True, formats: Sequence[str] = FORMATS, **attrs: Any
 ) -> Callable[[F], OperatorCommand]:
-    """Make a function one of the operator's commands; `example` is how its help ends."""
+    """Make a function one of the operator's commands; `example` is how its help ends.
+
+    Without `formats` it declares `--format` itself.
+    """
 
     def decorate(function: F) -> OperatorCommand:
-        options = [*(_MODEL if in_model else ()), _format(formats), *_TOLERATED]
+        options = [*(_MODEL if in_model else ()), *([_format(formats)] if formats else []), *_TOLERATED]
         for option in reversed(options):
             function = option(function)
         return click.command(name, cls=OperatorCommand, epilog=f"Example: {example}", **attrs)(function)

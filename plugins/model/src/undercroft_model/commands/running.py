@@ -15,6 +15,7 @@ from undercroft_model.commands.lookup import all_units, host_of, unit_called
 from undercroft_model.commands.parameters import fitted
 from undercroft_model.commands.progress import progress
 from undercroft_model.commands.tasks import ENDED, ended, task_document
+from undercroft_model.hosts import read_hosts
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.state import Action
@@ -129,6 +130,7 @@ async def _run(desk: Desk, units: Sequence[str], task: Task, summary: str, *, se
     _announce(operation, units, waits=seconds is not None)
     if seconds is None:
         return Outcome()
+    await _warn_of_absent(desk, units)
     async with progress(f"Waiting for operation {operation.id}", clock=clock):
         tasks = await ended(desk, operation.tasks, seconds=seconds)
     results: dict[str, object] = {each.unit: _result(each) for each in tasks}
@@ -141,6 +143,18 @@ async def _run(desk: Desk, units: Sequence[str], task: Task, summary: str, *, se
         return Outcome(results=finished, table=lambda: _shown(finished), failure=f"{why}; {hint}")
     failed = [(each.id, _code(each)) for each in tasks if each.status != "completed" or _code(each)]
     return Outcome(results=results, table=lambda: _shown(results), failure=_failure(failed))
+
+
+async def _warn_of_absent(desk: Desk, units: Sequence[str]) -> None:
+    """Say whose host has no agent running: nobody will run anything there."""
+    hosts = await read_hosts(desk.store)
+    absent = []
+    for name in units:
+        host = await host_of(desk, (await unit_called(desk, name)).machine)
+        if host not in hosts or not hosts[host].present:
+            absent.append(name)
+    if absent:
+        say(f"note: no agent is running on the host of {', '.join(absent)}: start it with `undercroft agent`")
 
 
 def _announce(operation: Operation, units: Sequence[str], *, waits: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undercroft_model.commands.frame import at_desk, by_lines, command, tolerated
+from undercroft_model.commands.frame import FORMATS, at_desk, by_lines, command, tolerated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from undercroft_model.operator import Desk
 
 
-@command(
-    "status",
-    example="undercroft status mysql --relations --watch",
-    formats=("table", "tabular", "json", "yaml", "short", "oneline", "line", "summary"),
+_ONE_LINE_A_UNIT = ("short", "oneline", "line")
+
+
+@command("status", example="undercroft status mysql --relations --watch", formats=())
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice((*FORMATS, *_ONE_LINE_A_UNIT, "summary")),
+    default="table",
+    help="A table for people, a line for each unit, counts alone, or for programs.",
 )
 @click.argument("patterns", nargs=-1, metavar="[APPLICATION | UNIT]...")
 @click.option("--relations", is_flag=True, help="Show the relations, too.")
@@ -38,7 +44,9 @@ if TYPE_CHECKING:
 @tolerated("--retry-count")
 @tolerated("--retry-delay")
 @click.pass_obj
-def status(session: Session, patterns: Sequence[str], relations: bool, storage: bool, watch: str | None) -> None:
+def status(
+    session: Session, form: str, patterns: Sequence[str], relations: bool, storage: bool, watch: str | None
+) -> None:
     """Show how the model stands: its applications, units and machines, or those that fit the patterns (`mysql/*`).
 
     With --watch and --format json each status is one line.
@@ -46,9 +54,13 @@ def status(session: Session, patterns: Sequence[str], relations: bool, storage: 
 
     def show(document: Mapping[str, object]) -> None:
         def table() -> str:
-            from undercroft_model.commands.statustable import status_table
+            from undercroft_model.commands import statustable
 
-            return status_table(document, storage=storage)
+            if form in _ONE_LINE_A_UNIT:
+                return statustable.unit_lines(document)
+            if form == "summary":
+                return statustable.summary(document)
+            return statustable.status_table(document, storage=storage)
 
         session.emit(document, table=table)
 

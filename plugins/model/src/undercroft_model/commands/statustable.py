@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,31 @@ def status_table(document: Document, *, storage: bool) -> str:
     if len(parts) == 1:
         parts.append(f'Model "admin/{model["name"]}" is empty.')
     return "\n\n".join(parts)
+
+
+def unit_lines(document: Document) -> str:
+    """A line for each unit."""
+    lines = []
+    for application in document["applications"].values():
+        for name, unit in application.get("units", {}).items():
+            lines.append(f"- {_unit_line(name, unit)}")
+            lines += [f"  - {_unit_line(each, entry)}" for each, entry in unit.get("subordinates", {}).items()]
+    return "\n".join(lines)
+
+
+def summary(document: Document) -> str:
+    """How many of each there are."""
+    applications = document["applications"].values()
+    units = [unit for application in applications for unit in application.get("units", {}).values()]
+    statuses = Counter(unit["workload-status"]["current"] for unit in units)
+    lines = [f"Machines: {len(document['machines'])}", f"Units: {len(units)}"]
+    lines += [f"  {status}: {number}" for status, number in sorted(statuses.items())]
+    lines.append(f"Applications: {len(applications)}")
+    lines += [
+        f"  {name}: {len(application.get('units', {}))}" + (" exposed" if application["exposed"] else "")
+        for name, application in document["applications"].items()
+    ]
+    return "\n".join(lines)
 
 
 def machines_table(document: Document) -> str:
@@ -109,6 +135,12 @@ def _unit(name: str, unit: Document, machine: str) -> Sequence[str]:
         ", ".join(unit.get("open-ports", ())),
         workload.get("message", "") or agent.get("message", ""),
     )
+
+
+def _unit_line(name: str, unit: Document) -> str:
+    agent, workload = unit["juju-status"]["current"], unit["workload-status"]["current"]
+    ports = "".join(f" {ports}" for ports in unit.get("open-ports", ()))
+    return f"{name}: {unit.get('public-address', '')} (agent:{agent}, workload:{workload}){ports}"
 
 
 def _machines(document: Document) -> list[Sequence[str]]:
