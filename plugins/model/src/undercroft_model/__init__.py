@@ -68,4 +68,16 @@ view           read_view(store, record: Model) -> View                         a
 reckoning      what is shown of statuses, where it is more than what was set
 document       status_document(store, record: Model, *, now, version) -> dict  juju's `status --format json`
 showunit       show_unit(store, record, unit) -> dict; show_model(store, record) -> dict
+actions        enqueue(store, model, units, Task(name, parameters, ...), *, clock, rng) -> Operation
+               cancel(tx, model, number, *, now); need_action(tx, model, number)
+secrets        create_secret(tx, model, sealer, *, secret, owner, content, ...); update_secret; remove_secret
+               grant_secret(tx, model, secret, consumer, *, relation=None); revoke_secret; content_of(...)
+secretreading  read_secret(tx, model, sealer, unit, name, *, label, refresh, peek); track_latest(...)
+encryption     Keyring(store, default=, given=).sealer() -> Sealer              the key, and what it encrypts
+ports          change_ports(tx, model, unit, *, opening, closing); machine_ports(tx, model, machine)
+leadership     LeadershipClaim(store, model, unit, *, clock): claim, certain_seconds, resign
+watching       newest([folder(table, ...), record(table, ...)], build, store=, ...)  the newest state, and again
+hookcommit     commit_changes(tx, here, HookChanges, sealer)                    all that a hook writes, or nothing
+unitside       the facades of units, each bound to one (`Standpoint`); `facades` has them by kind
+worker         the worker of manifold `model`: keeps presence, reaps, and gives everybody their facades
 """
