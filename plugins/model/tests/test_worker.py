@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from plugins.model.tests.conftest import HERE, MYSQL, World
+from plugins.model.tests.conftest import HERE, MYSQL, THERE, WORDPRESS, World
 from plugins.model.tests.fakes import FlakyStore
 
 from undercroft import stop
@@ -24,11 +24,12 @@ from undercroft_hookspecs import (
     Store,
     UnitName,
 )
-from undercroft_hookspecs.relation_facades import LeadershipFacade
+from undercroft_hookspecs.hook_facades import HookChanges, HookFacade
+from undercroft_hookspecs.relation_facades import LeadershipFacade, RelationFacade
 from undercroft_hookspecs.unit_facades import UnitFacade
-from undercroft_model.applications import remove_application
+from undercroft_model.applications import Deployment, deploy, remove_application
 from undercroft_model.encryption import SecretsKeyError
-from undercroft_model.hosts import read_hosts
+from undercroft_model.hosts import read_hosts, register_host
 from undercroft_model.operator import Operator
 from undercroft_model.plugin import Config
 from undercroft_model.worker import ModelWorker, key_path, start_model
@@ -45,10 +46,10 @@ class ProcessRole:
 
 @asynccontextmanager
 async def running(
-    store: Store, folder: Path, role: Literal["agent", "client"] = "agent", config: Config | None = None
+    store: Store, folder: Path, role: Literal["agent", "client"] = "agent", *, host: HostId = HOST
 ) -> AsyncIterator[ModelWorker]:
-    agent = FakeAgent(data_dir=folder, host=HOST)
-    worker = await start_model(agent, config or Config(), role=ProcessRole(role, "chosen"), store=store)
+    agent = FakeAgent(data_dir=folder, host=host)
+    worker = await start_model(agent, Config(), role=ProcessRole(role, "chosen"), store=store)
     try:
         yield worker
     finally:
@@ -264,3 +265,41 @@ async def test_a_command_on_a_shared_store_does_without_the_key_as_long_as_it_ne
 def test_the_key_of_the_secrets_is_in_the_data_folder(tmp_path: Path) -> None:
     assert key_path(tmp_path / "plugins" / "model") == tmp_path / "secrets.key"
     assert key_path(tmp_path) == tmp_path / "secrets.key"
+
+
+async def test_a_host_is_shown_its_own_units_alone_and_those_of_two_hosts_talk_to_one_another(
+    world: World, tmp_path: Path
+) -> None:
+    await world.deploy(WORDPRESS)
+    for host in (HERE, THERE):
+        await world.change(lambda tx, host=host: register_host(tx, host))  # type: ignore[misc]
+    await world.run(deploy, Deployment(name="mysql", charm=MYSQL), here=THERE, now=world.clock.now())
+    relation = await world.integrate("wordpress:db", "mysql:server")
+    await world.start("wordpress/0", "mysql/0")
+    async with (
+        running(world.store, tmp_path / "here") as here,
+        running(world.store, tmp_path / "there", host=HostId.parse(THERE.id)) as there,
+    ):
+        assert await _placed(here, world) == ["wordpress/0"]
+        assert await _placed(there, world) == ["mysql/0"]
+        wordpress = here.for_unit(world.model, UnitName.parse("wordpress/0"))(RelationFacade)
+        mysql, hooks = (there.for_unit(world.model, UNIT)(kind) for kind in (RelationFacade, HookFacade))
+        assert isinstance(wordpress, RelationFacade)
+        assert isinstance(mysql, RelationFacade)
+        assert isinstance(hooks, HookFacade)
+
+        async with wordpress.watch_members(relation.id) as members, asyncio.timeout(20):
+            assert (await anext(members)).units == {}
+            await mysql.enter_scope(relation.id)
+            await anext(members)
+            await hooks.commit(HookChanges(unit_settings={relation.id: {"database": "blog"}}))
+            assert list((await anext(members)).units) == ["mysql/0"]
+
+        assert (await wordpress.read_settings(relation.id, "mysql/0"))["database"] == "blog"
+
+
+async def _placed(worker: ModelWorker, world: World) -> list[str]:
+    placed = worker.output(PlacementFacade)
+    assert isinstance(placed, PlacementFacade)
+    async with placed.watch_units(world.model) as units:
+        return list(await anext(units))
