@@ -23,6 +23,8 @@ AGENTS_LOOP = pytest.mark.asyncio(loop_factories=["uvloop"])
 ABSENT = Revision(0)
 PATIENCE = 60.0
 PACE = 0.003
+KEEPALIVE = 30.0
+"""When a member that stands still must have been noticed: twice what the connection's pings need."""
 
 
 class Writer:
@@ -260,6 +262,24 @@ async def test_a_member_that_is_cut_off_is_left_for_one_that_is_not(fresh_cluste
             alone.signal(signal.SIGCONT)
 
     assert last == ["k/last"]
+
+
+@AGENTS_LOOP
+async def test_a_watch_alone_leaves_a_member_that_stands_still(fresh_cluster: Cluster, tmp_path: Path) -> None:
+    still, *others = fresh_cluster.members
+    async with (
+        open_etcd(fresh_cluster.url(), data_dir=tmp_path, clock=SystemClock()) as watching,
+        open_etcd(f"etcd://127.0.0.1:{others[0].port}", data_dir=tmp_path, clock=SystemClock()) as writing,
+    ):
+        began = await writing.transact([], [Put("k", b"0")])
+        async with watching.watch("", began) as commits:
+            still.signal(signal.SIGSTOP)
+            await finish(writing)
+            async with asyncio.timeout(KEEPALIVE):
+                commit = await anext(commits)
+            still.signal(signal.SIGCONT)
+
+    assert commit.changes == (Put("k/last", b""),)
 
 
 async def _until(commits: AsyncIterator[Commit], key: str) -> AsyncIterator[Commit]:

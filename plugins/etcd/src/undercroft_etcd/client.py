@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from undercroft_etcd import messages
 from undercroft_etcd.faults import Fault, Meaning
-from undercroft_etcd.transport import Connection, Headers, Stream
+from undercroft_etcd.transport import Connection, Headers, Stream, is_ending_calls
 from undercroft_hookspecs.errors import NotValidError
 from undercroft_hookspecs.store import StoreUnavailable
 
@@ -34,6 +34,9 @@ CALL_SECONDS = 3.0
 
 REPEATABLE_SECONDS = 2.0
 """How long an answer is waited for that can be asked for again, elsewhere."""
+
+SETTLING_SECONDS, SETTLING_TURNS = 0.1, 20
+"""How long closing waits for gRPC's own tasks to end, and how often it looks."""
 
 PAUSE_SECONDS = 0.1
 """How long the client waits when every member has been tried."""
@@ -117,6 +120,11 @@ class Client:
         connections, self._connections = self._connections, ()
         for connection in connections:
             await connection.close()
+        # What gRPC has cancelled ends a moment later. It cannot be told whose calls those are, so this has its limit.
+        for _ in range(SETTLING_TURNS):
+            if not is_ending_calls():
+                return
+            await self._clock.sleep(SETTLING_SECONDS / SETTLING_TURNS)
 
     async def _persist(self, attempt: Callable[[Connection], Awaitable[T]], *, repeatable: bool) -> T:
         """Try until somebody has an answer, or it is no use, or not allowed, to try again."""

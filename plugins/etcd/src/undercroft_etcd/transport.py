@@ -27,6 +27,9 @@ CONNECT_SECONDS = 3.0
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # Each batch of data is answered with a ping that measures the line. As long as one is out, no keepalive is sent, so
+    # that a member which falls silent just then would be noticed after the minute that such a ping has otherwise.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     # etcd hangs up on those who send pings on a connection without a call.
     ("grpc.keepalive_permit_without_calls", 0),
@@ -42,6 +45,12 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 _PROBE = "/undercroft.Nothing/AtAll"
+
+
+def is_ending_calls() -> bool:
+    """Whether a call or stream that was cancelled, or goes on, still has a task of gRPC's own on this loop."""
+    names = (getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+    return any(name.startswith("_AioCall.") for name in names)
 
 
 class Credentials:
