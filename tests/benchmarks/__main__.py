@@ -32,6 +32,7 @@ BENCHMARKS = {
     "spawn": "tests.benchmarks.spawn:spawn",
     "etcd": "tests.benchmarks.etcd:etcd",
     "status": "tests.benchmarks.status:status",
+    "relation": "tests.benchmarks.relation:relation",
 }
 PATIENCE = 900.0
 
