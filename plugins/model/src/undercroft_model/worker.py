@@ -160,9 +160,12 @@ class ModelWorker:
         return MachineId.parse(machine)
 
     async def _work(self, _: Stop) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._presence.keep(), name="presence")
-            tasks.create_task(self._reaping.go_on(), name="reaping")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._presence.keep(), name="presence")
+                tasks.create_task(self._reaping.go_on(), name="reaping")
+        except BaseExceptionGroup as group:
+            raise _first(group) from None  # What a worker dies of is looked at by its kind.
 
 
 def _chosen(outputs: Mapping[type, object], kind: type, *others: type) -> object:
@@ -170,3 +173,10 @@ def _chosen(outputs: Mapping[type, object], kind: type, *others: type) -> object
         return outputs[kind]
     known = ", ".join(sorted(each.__name__ for each in (*outputs, *others)))
     raise OutputError(f"`model` has no {kind.__name__} here; there are: {known}")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
