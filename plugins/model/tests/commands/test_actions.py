@@ -50,9 +50,12 @@ class Units:
             prefix = ACTIONS.of(model).prefix
             async with store.watch(prefix, since=(await store.list(prefix)).revision) as commits:
                 async for _ in commits:
-                    for action in (await Transaction(store).look(ACTIONS.of(model))).values():
-                        if action.status == "pending":
-                            await self._end(store, model, action)
+                    await self._end_all(store, model)
+
+    async def _end_all(self, store: Store, model: ModelId) -> None:
+        for action in (await Transaction(store).look(ACTIONS.of(model))).values():
+            if action.status == "pending":
+                await self._end(store, model, action)
 
     async def _end(self, store: Store, model: ModelId, action: Action) -> None:
         tx, now, unit = Transaction(store), SystemClock().now(), action.unit

@@ -16,6 +16,7 @@ from undercroft_model.tables import APPLICATIONS, MACHINES, MODEL
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from undercroft_hookspecs.store import Revision, Store
     from undercroft_model.operator import Desk
 
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -45,13 +46,18 @@ async def until(desk: Desk, prefix: str, settled: Callable[[], Awaitable[bool]],
     if seconds <= 0:
         return False
     try:
-        async with asyncio.timeout(seconds), store.watch(prefix, since=since) as commits:
-            async for _ in commits:
-                if await settled():
-                    return True
+        async with asyncio.timeout(seconds):
+            await _after_a_change(store, prefix, since, settled)
     except TimeoutError:
-        pass
-    return False
+        return False
+    return True
+
+
+async def _after_a_change(store: Store, prefix: str, since: Revision, settled: Callable[[], Awaitable[bool]]) -> None:
+    async with store.watch(prefix, since=since) as commits:
+        async for _ in commits:
+            if await settled():
+                return
 
 
 async def model_gone(desk: Desk, *, seconds: float) -> str:
