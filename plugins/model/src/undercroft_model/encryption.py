@@ -154,6 +154,18 @@ class Keyring:
         return record
 
 
+def trouble_with(given: str) -> list[str]:
+    """What keeps the key file that the config names, if it does, from being used: a sentence, or none."""
+    if not given:
+        return []
+    path = Path(given).expanduser()
+    try:
+        is_there = _read(path) is not None
+    except SecretsKeyError as error:
+        return [str(error)]
+    return [] if is_there else [f"the key of the secrets, {path}, is missing; make one: {_MAKE} > {path}"]
+
+
 def _decoded(entry: Entry) -> SecretsKey:
     return SECRETS_KEY.decode(entry)
 

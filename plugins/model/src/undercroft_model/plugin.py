@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import msgspec
@@ -47,3 +47,11 @@ def undercroft_manifolds(agent: Agent) -> Mapping[str, Manifold]:
         return model_output(worker, kind)
 
     return {"model": Manifold(start=start, inputs=("agent", "store"), output=output)}
+
+
+@hookimpl
+def undercroft_check(agent: Agent) -> Sequence[str]:
+    """What is wrong with the key of the secrets that the config names."""
+    from undercroft_model.encryption import trouble_with  # noqa: PLC0415 - As above.
+
+    return trouble_with(agent.config(Config).secrets_key_file)
