@@ -9,7 +9,7 @@ import pytest
 
 from undercroft.testing import MemoryStore
 from undercroft_hookspecs import Store
-from undercroft_model.encryption import Keyring, Sealer, SecretDamagedError, SecretsKeyError
+from undercroft_model.encryption import Keyring, Sealer, SecretDamagedError, SecretsKeyError, trouble_with
 
 KEY = b"k" * 32
 PLACE = "secret a/1 of model b"
@@ -155,3 +155,13 @@ async def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SecretsKeyError, match=f"chmod 600 {path}"):
         await Keyring(MemoryStore(), default=path, given=str(path)).sealer()
+
+
+def test_the_check_of_a_host_looks_at_the_key_that_the_config_names(tmp_path: Path) -> None:
+    good, open_to_all = tmp_path / "good", tmp_path / "open"
+    write_key(good)
+    write_key(open_to_all, mode=0o644)
+
+    assert trouble_with("") == trouble_with(str(good)) == []
+    assert "is missing; make one" in trouble_with(str(tmp_path / "absent"))[0]
+    assert "chmod 600" in trouble_with(str(open_to_all))[0]
