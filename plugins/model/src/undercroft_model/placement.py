@@ -48,8 +48,8 @@ class Placement:
         machines, units = folder(MACHINES.of(model)), folder(UNITS.of(model))
 
         def build() -> Mapping[str, Unit]:
-            mine = {machine.id for _, machine in machines.items() if machine.host == self._host}
-            found = {unit.name: unit for _, unit in units.items() if unit.machine in mine}
+            mine = {machine.id for machine in machines.records() if machine.host == self._host}
+            found = {unit.name: unit for unit in units.records() if unit.machine in mine}
             self._machines[model] = {name: unit.machine for name, unit in found.items()}
             return found
 

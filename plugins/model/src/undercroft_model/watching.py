@@ -52,6 +52,10 @@ class Sight(Generic[R]):
         for key in sorted(self._entries):
             yield self._table.parts(key), self._entries[key][0]
 
+    def records(self) -> Iterator[R]:
+        """The records, in no order: for what may be very many."""
+        return (record for record, _ in self._entries.values())
+
     def versions(self) -> dict[tuple[str, ...], int]:
         """By id, a number that is another one after each change of the record; never 0."""
         return {self._table.parts(key): version for key, (_, version) in self._entries.items()}

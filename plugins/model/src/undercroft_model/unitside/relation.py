@@ -48,7 +48,7 @@ class OwnRelations:
         relations, unit = folder(RELATIONS.of(model)), record(UNITS.of(model), *self._here.parts)
 
         def build() -> Sequence[UnitRelation]:
-            return _seen(unit.need(), (relation for _, relation in relations.items()))
+            return _seen(unit.need(), relations.records())
 
         return self._here.watch([relations, unit], build)
 

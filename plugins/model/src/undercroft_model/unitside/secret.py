@@ -76,7 +76,7 @@ class OwnSecrets:
         def build() -> Sequence[OwnedSecret]:
             present = leader.one()
             leads = present is not None and present.unit == here.unit
-            return _owned(here, (secret for _, secret in secrets.items()), consumers.items(), leads=leads)
+            return _owned(here, secrets.records(), consumers.items(), leads=leads)
 
         return here.watch([secrets, consumers, leader], build)
 
@@ -87,7 +87,7 @@ class OwnSecrets:
         grants = folder(SECRET_GRANTS.of(model))
 
         def build() -> Mapping[str, int]:
-            latest = {secret.id: secret.latest for _, secret in secrets.items() if not is_owned(secret, here.unit)}
+            latest = {secret.id: secret.latest for secret in secrets.records() if not is_owned(secret, here.unit)}
             granted = {parts[0] for parts, _ in grants.items() if parts[1:] in (here.parts, here.parts[:1])}
             followed = {parts[0]: one.tracked for parts, one in consumers.items() if parts[1:] == here.parts}
             return {
