@@ -212,10 +212,10 @@ def watch_answer(message: bytes) -> WatchAnswer:
 
 
 def _revision(header: bytes) -> int:
-    """The revision in a header, which every answer has: its third integer, behind two that are ten bytes long."""
+    """The revision in a header, which every answer has, behind two integers of ten bytes that are better passed over."""
     position, end = 0, len(header)
     while position < end and header[position] != _HEADER_REVISION:
-        position += 1  # The tags have one byte each, and so have no bit in common with what an integer goes on with.
+        position += 1  # The tag, which is one byte; then all bytes of its integer, of which the last has no high bit.
         while header[position] & 0x80:
             position += 1
         position += 1
