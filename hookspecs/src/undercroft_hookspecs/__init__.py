@@ -95,6 +95,7 @@ if TYPE_CHECKING:
         Store,
         StoreFactory,
         StoreUnavailable,
+        StoreUnusable,
         TooLarge,
     )
     from undercroft_hookspecs.worker import Clock, Event, Reporter, Worker
@@ -185,6 +186,7 @@ _NAMES = exports(
             "Store",
             "StoreFactory",
             "StoreUnavailable",
+            "StoreUnusable",
             "TooLarge",
         ),
         "undercroft_hookspecs.worker": ("Clock", "Event", "Reporter", "Worker"),
@@ -266,6 +268,7 @@ __all__ = [
     "Store",
     "StoreFactory",
     "StoreUnavailable",
+    "StoreUnusable",
     "TerminateAgent",
     "TooLarge",
     "UndercroftError",

@@ -33,6 +33,11 @@ class Session(Protocol):
         """The model's name as `--model` or `$UNDERCROFT_MODEL` gave it."""
         ...
 
+    @property
+    def store(self) -> str:
+        """The URL of the store, as configured."""
+        ...
+
     def config(self, kind: type[C]) -> C:
         """The section of the command's own plugin, validated."""
         ...

@@ -17,7 +17,8 @@ Every backend keeps all of it (the suite `undercroft_conformance.StoreConformanc
     ├── Compacted              the revision asked for is no longer kept
     ├── LeaseLost              the lease has ended, or never was
     ├── TooLarge               the transaction would not fit every backend
-    └── StoreUnavailable       nobody answered in time
+    ├── StoreUnavailable       nobody answered in time
+    └── StoreUnusable          damaged, or of a newer version: no waiting will help
 """
 
 from __future__ import annotations
@@ -140,6 +141,10 @@ class StoreUnavailable(UndercroftError):
         self.outcome_unknown = outcome_unknown
 
 
+class StoreUnusable(UndercroftError):
+    """What is kept cannot be used as it is, and somebody has to see to it: the agent ends with this error."""
+
+
 @runtime_checkable
 class Store(Protocol):
     """The state that agents and commands share. See the module for what every backend promises."""
@@ -224,7 +229,7 @@ def check_transaction(checks: Sequence[Check], writes: Sequence[Put | Delete]) -
     size = sum(check_key(check.key) for check in checks)
     written: set[str] = set()
     for write in writes:
-        size += check_key(write.key) + (len(write.value) if isinstance(write, Put) else 0)
+        size += check_key(write.key) + (_check_value(write) if isinstance(write, Put) else 0)
         if write.key in written:
             raise NotValidError(f"{write.key!r} is written twice in one transaction", field="writes")
         written.add(write.key)
@@ -232,6 +237,15 @@ def check_transaction(checks: Sequence[Check], writes: Sequence[Put | Delete]) -
         raise TooLarge(f"a transaction has at most {MAX_OPERATIONS} operations, not {len(checks) + len(writes)}")
     if size > MAX_BYTES:
         raise TooLarge(f"a transaction has at most {MAX_BYTES} bytes, not {size}")
+
+
+def _check_value(write: Put) -> int:
+    # Callers that no type checker has seen: `len` alone would count the characters of a string.
+    value: object = write.value
+    if not isinstance(value, bytes | bytearray | memoryview):
+        kind = type(value).__name__
+        raise NotValidError(f"the value of {write.key!r} has to be bytes, and is {kind}", field="writes")
+    return memoryview(value).nbytes
 
 
 def check_ttl(ttl: float) -> None:

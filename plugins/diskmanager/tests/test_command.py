@@ -54,6 +54,7 @@ class FakeSession:
         self._state, self._published = state, published
         self.format = form
         self.model = None
+        self.store = "sqlite:"
         self.data_dir = Path("absent")
 
     def config(self, kind: type[C]) -> C:

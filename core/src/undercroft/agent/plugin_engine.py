@@ -27,6 +27,7 @@ from undercroft_hookspecs import (
     RebootMachine,
     RestartAgent,
     ShutdownMachine,
+    StoreUnusable,
     TerminateAgent,
 )
 
@@ -68,7 +69,7 @@ class Surroundings:
         )
 
     def is_fatal(self, error: Exception) -> bool:
-        """Whether the error is a wish about the whole agent that the agent grants.
+        """Whether the error is a wish about the whole agent that the agent grants, or there is no store to work on.
 
         A reboot or shutdown that the config does not allow is not: the worker goes on asking, at the engine's pace, and
         everything else runs on.
@@ -78,7 +79,7 @@ class Surroundings:
             wish = "shutdown" if isinstance(signal, ShutdownMachine) else "reboot"
             _log.error("blocked: %s requested (%s); allow_reboot is false in the config", wish, text(signal))
             return False
-        return signal is not None
+        return signal is not None or caused_by(error, StoreUnusable) is not None
 
 
 def worst_error(new: Exception, current: Exception | None) -> Exception:

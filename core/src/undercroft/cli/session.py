@@ -66,6 +66,15 @@ class CommandSession:
 
         return load(config_file(self._option("config"), self.environ, self.data_dir), self.environ)
 
+    @property
+    def store(self) -> str:
+        """The URL of the store.
+
+        Raises:
+            ConfigError: the config cannot be used.
+        """
+        return self.settings.store
+
     def config(self, kind: type[C]) -> C:
         """The section of the command's own plugin, validated.
 

@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal
 
 from undercroft.worker.reporting import error_text, observe
+from undercroft_hookspecs.errors import UndercroftError
 from undercroft_hookspecs.worker import Event
 
 if TYPE_CHECKING:
@@ -76,7 +77,10 @@ class Journal:
         if kind == "restarting":
             self._logger.log(level, "%s failed, and starts again in %.3g s: %s", path, delay, text)
         elif kind == "fatal":
-            self._logger.log(level, "%s failed, which is fatal: %s", path, text, exc_info=error)
+            # An error of ours is a message for people; how it came about is for whoever asks for all there is.
+            is_told = isinstance(error, UndercroftError) and not self._is_logged(logging.DEBUG)
+            trace = None if is_told else error
+            self._logger.log(level, "%s failed, which is fatal: %s", path, text, exc_info=trace)
         elif kind == "hung":
             self._logger.log(level, "%s is still alive %g s after its kill", path, self._config.kill_timeout)
         elif text:

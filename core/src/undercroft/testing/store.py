@@ -19,11 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from undercroft.clock import SystemClock, alarm
-from undercroft_hookspecs.errors import NotValidError
 from undercroft_hookspecs.store import (
-    MAX_BYTES,
-    MAX_KEY_BYTES,
-    MAX_OPERATIONS,
     Change,
     Check,
     Commit,
@@ -36,7 +32,9 @@ from undercroft_hookspecs.store import (
     Put,
     Revision,
     Snapshot,
-    TooLarge,
+    check_key,
+    check_transaction,
+    check_ttl,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +74,7 @@ class MemoryStore:
 
     async def get(self, key: str) -> Entry | None:
         """The entry of `key`, or None."""
-        _check_key(key)
+        check_key(key)
         await self._turn()
         return self._entries.get(key)
 
@@ -94,7 +92,7 @@ class MemoryStore:
     async def transact(self, checks: Sequence[Check], writes: Sequence[Put | Delete]) -> Revision:
         """Write all of `writes` if all of `checks` hold, else nothing."""
         checks, writes = tuple(checks), tuple(writes)
-        _check_transaction(checks, writes)
+        check_transaction(checks, writes)
         await self._turn()
         for check in checks:
             entry = self._entries.get(check.key)
@@ -112,8 +110,7 @@ class MemoryStore:
 
     async def lease(self, ttl: float) -> LeaseId:
         """Grant a lease that ends `ttl` seconds after its last renewal."""
-        if not (ttl > 0 and math.isfinite(ttl)):
-            raise NotValidError(f"a lease lasts for some seconds, not {ttl}", field="ttl")
+        check_ttl(ttl)
         await self._turn()
         self._last_lease += 1
         lease = LeaseId(self._last_lease)
@@ -273,30 +270,3 @@ class _Watcher:
 
 def _revision(commit: Commit) -> Revision:
     return commit.revision
-
-
-def _check_key(key: str) -> int:
-    """How many bytes a key has. Raises NotValidError if it is not one."""
-    try:
-        size = len(key.encode("utf-8"))
-    except (UnicodeEncodeError, AttributeError):
-        raise NotValidError(f"{key!r} is not a key: keys are UTF-8", field="key") from None
-    if not 1 <= size <= MAX_KEY_BYTES:
-        raise NotValidError(f"a key has 1 to {MAX_KEY_BYTES} bytes, not {size}: {key[:80]!r}", field="key")
-    if "\0" in key:
-        raise NotValidError(f"a key has no NUL: {key[:80]!r}", field="key")
-    return size
-
-
-def _check_transaction(checks: Sequence[Check], writes: Sequence[Put | Delete]) -> None:
-    size = sum(_check_key(check.key) for check in checks)
-    written: set[str] = set()
-    for write in writes:
-        size += _check_key(write.key) + (len(write.value) if isinstance(write, Put) else 0)
-        if write.key in written:
-            raise NotValidError(f"{write.key!r} is written twice in one transaction", field="writes")
-        written.add(write.key)
-    if len(checks) + len(writes) > MAX_OPERATIONS:
-        raise TooLarge(f"a transaction has at most {MAX_OPERATIONS} operations, not {len(checks) + len(writes)}")
-    if size > MAX_BYTES:
-        raise TooLarge(f"a transaction has at most {MAX_BYTES} bytes, not {size}")

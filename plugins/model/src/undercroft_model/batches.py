@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from undercroft_hookspecs.store import StoreUnavailable
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
+    from collections.abc import Sequence
 
-    from undercroft_model.sqlite import Database
+    from undercroft_model.database import Database
+    from undercroft_model.databasethread import DatabaseThread
 
 T = TypeVar("T")
-
-Run: TypeAlias = "Callable[[Sequence[Callable[[Database], object]]], Sequence[object]]"
 
 LARGEST = 500
 """How many requests one batch has at the most: a bound on how long its first one waits."""
 
 
 class Batches:
-    """Carries out requests in batches, one batch at a time, in a thread."""
+    """Carries out requests in batches, one batch at a time, in the writer's thread."""
 
-    def __init__(self, executor: Executor, run: Run) -> None:
-        self._executor = executor
-        self._run = run
+    def __init__(self, writer: DatabaseThread) -> None:
+        self._writer = writer
         self._waiting: list[tuple[Callable[[Database], object], asyncio.Future[object]]] = []
         self._under_way: asyncio.Future[Sequence[object]] | None = None
         self._is_closed = False
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     async def submit(self, request: Callable[[Database], T]) -> T:
         """Carry out a request with the next batch; gives its result, or raises what refused it.
 
-        Cancelling stops the wait; the request may still be carried out.
+        Cancelling stops the wait; the request may still be carried out, if its batch has begun.
         """
         if self._is_closed:
             raise StoreUnavailable("the store has been closed")
@@ -44,18 +46,31 @@ class Batches:
         return cast("T", await answer)
 
     async def close(self) -> None:
-        """Take no more requests, and wait for those that have been taken."""
+        """Take no more requests, and wait for those that have been taken.
+
+        Cancelled, it waits for the batch under way only, and refuses the others.
+        """
         self._is_closed = True
-        while self._under_way is not None:
-            await asyncio.wait([self._under_way])  # Its own callback comes first, and begins the next.
+        try:
+            while self._under_way is not None:
+                await asyncio.wait([self._under_way])  # Its own callback comes first, and begins the next.
+        except asyncio.CancelledError:
+            self._refuse_waiting()
+            while self._under_way is not None:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([self._under_way])
+            raise
 
     def _begin(self) -> None:
-        if self._under_way is not None or not self._waiting:
+        if self._under_way is not None:
             return
-        batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
-        loop = asyncio.get_running_loop()
-        self._under_way = loop.run_in_executor(self._executor, self._run, [request for request, _ in batch])
-        self._under_way.add_done_callback(lambda done: self._on_written([answer for _, answer in batch], done))
+        # Who has been cancelled meanwhile does not want it any more.
+        wanted = [(request, answer) for request, answer in self._waiting if not answer.done()]
+        batch, self._waiting = wanted[:LARGEST], wanted[LARGEST:]
+        if batch:
+            requests = [request for request, _ in batch]
+            self._under_way = self._writer.begin(lambda database: database.run(requests))
+            self._under_way.add_done_callback(lambda done: self._on_written([answer for _, answer in batch], done))
 
     def _on_written(self, answers: list[asyncio.Future[object]], done: asyncio.Future[Sequence[object]]) -> None:
         self._under_way = None
@@ -69,3 +84,9 @@ class Batches:
             else:
                 answer.set_result(result)
         self._begin()
+
+    def _refuse_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for _, answer in waiting:
+            if not answer.done():
+                answer.set_exception(StoreUnavailable("the store has been closed"))

@@ -13,6 +13,8 @@ from undercroft_hookspecs.store import Commit, Compacted, Revision, StoreUnavail
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from undercroft_hookspecs.errors import UndercroftError
+
 BACKLOG = 1000
 """How many commits are kept in memory for a watcher that is slow; one that is slower still reads from the file."""
 
@@ -34,10 +36,16 @@ class Feed:
         self.revision = Revision(0)
         self._read = read
         self._watchers: set[Watcher] = set()
+        self._end: UndercroftError | None = None
+
+    def __len__(self) -> int:
+        return len(self._watchers)
 
     @asynccontextmanager
     async def watch(self, prefix: str, since: Revision) -> AsyncIterator[Watcher]:
         """Every commit after `since` that touches `prefix`, in order."""
+        if self._end is not None:
+            raise self._end
         watcher = Watcher(self, self._read, prefix, since)
         self._watchers.add(watcher)
         try:
@@ -45,6 +53,7 @@ class Feed:
             yield watcher
         finally:
             self._watchers.discard(watcher)
+            watcher.on_end(StoreUnavailable("the watch has ended"))
 
     def deliver(self, page: Page) -> None:
         """Hand out what has been committed since `revision`."""
@@ -54,14 +63,20 @@ class Feed:
 
     def close(self) -> None:
         """Tell every watcher that there will be nothing more."""
+        self.fail(StoreUnavailable("the store has been closed"))
+
+    def fail(self, error: UndercroftError) -> None:
+        """End every watch, and all that are asked for later, with an error."""
+        if self._end is None:
+            self._end = error
         for watcher in self._watchers:
-            watcher.on_close()
+            watcher.on_end(self._end)
 
 
 class Watcher:
     """One watch. It is behind until it has read from the file all that the feed has handed out before."""
 
-    __slots__ = ("_feed", "_is_behind", "_is_closed", "_pending", "_prefix", "_read", "_seen", "_taken", "_woken")
+    __slots__ = ("_end", "_feed", "_is_behind", "_pending", "_prefix", "_read", "_seen", "_taken", "_woken")
 
     def __init__(
         self, feed: Feed, read: Callable[[str, Revision], Awaitable[Page]], prefix: str, since: Revision
@@ -70,7 +85,7 @@ class Watcher:
         self._taken = self._seen = since  # What has been given out; what is given out or pending.
         self._pending: deque[Commit] = deque()
         self._is_behind = since < feed.revision
-        self._is_closed = False
+        self._end: UndercroftError | None = None
         self._woken = asyncio.Event()
 
     def __aiter__(self) -> Watcher:
@@ -82,8 +97,8 @@ class Watcher:
                 commit = self._pending.popleft()
                 self._taken = commit.revision
                 return commit
-            if self._is_closed:
-                raise StoreUnavailable("the store has been closed")
+            if self._end is not None:
+                raise self._end
             if self._is_behind:
                 await self._catch_up()
             else:
@@ -114,9 +129,9 @@ class Watcher:
         elif self._pending:
             self._woken.set()
 
-    def on_close(self) -> None:
-        """Wake up for good."""
-        self._is_closed = True
+    def on_end(self, error: UndercroftError) -> None:
+        """Raise that, once what has been seen is given out."""
+        self._end = error
         self._woken.set()
 
     def _fall_behind(self) -> None:
