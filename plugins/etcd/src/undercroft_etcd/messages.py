@@ -212,7 +212,7 @@ def watch_answer(message: bytes) -> WatchAnswer:
 
 
 def _revision(header: bytes) -> int:
-    """The revision in a header, which every answer has, behind two integers of ten bytes that are better passed over."""
+    """The revision in a header, which every answer has; two integers of ten bytes before it are passed over."""
     position, end = 0, len(header)
     while position < end and header[position] != _HEADER_REVISION:
         position += 1  # The tag, which is one byte; then all bytes of its integer, of which the last has no high bit.

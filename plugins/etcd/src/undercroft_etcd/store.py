@@ -61,11 +61,8 @@ class EtcdStore:
         """All entries whose key begins with `prefix`, in the order of their keys."""
         with Refusals():
             for _ in range(LIST_TRIES):
-                try:
-                    return await self._list(prefix)
-                except Fault as fault:
-                    if not fault.is_compacted:
-                        raise
+                if (found := await self._list_unless_compacted(prefix)) is not None:
+                    return found
         raise StoreUnavailable(f"etcd compacts so often that the entries under {prefix!r} cannot be read")
 
     async def transact(self, checks: Sequence[Check], writes: Sequence[Put | Delete]) -> Revision:
@@ -160,6 +157,14 @@ class EtcdStore:
             return Revision(
                 messages.range_answer(await self._client.call(messages.RANGE, request, repeatable=True)).revision
             )
+
+    async def _list_unless_compacted(self, prefix: str) -> Snapshot | None:
+        try:
+            return await self._list(prefix)
+        except Fault as fault:
+            if not fault.is_compacted:
+                raise
+        return None
 
     async def _list(self, prefix: str) -> Snapshot:
         begin, end = self._keys.range(prefix)
