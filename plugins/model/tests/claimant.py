@@ -1,6 +1,6 @@
 """A process that claims leadership of an application again and again, and writes down when it was certain of it.
 
-    python claimant.py DATA MODEL UNIT LEASE_SECONDS JOURNAL
+    python claimant.py URL DATA MODEL UNIT LEASE_SECONDS JOURNAL
 
 Each line of the journal is an interval of CLOCK_BOOTTIME in which the unit led for certain: when it was written, and
 until when. A line is written before anything else is done, so that whoever is killed has said what it believed.
@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from undercroft.clock import SystemClock, boot_seconds
-from undercroft_hookspecs import ModelId
+from undercroft_hookspecs import ModelId, StoreUnavailable
 from undercroft_model.leadership import LeadershipClaim
-from undercroft_model.sqlite_store import open_sqlite
 
 
-async def main(data: Path, model: ModelId, unit: str, lease_seconds: float, journal: Path) -> None:
+async def main(url: str, data: Path, model: ModelId, unit: str, lease_seconds: float, journal: Path) -> None:
     clock = SystemClock()
-    async with open_sqlite("sqlite:", data_dir=data, clock=clock) as store:
+    (point,) = entry_points(group="undercroft.stores", name=url.partition(":")[0])
+    async with point.load()(url, data_dir=data, clock=clock) as store:
         claim = LeadershipClaim(store, model, unit, clock=clock, lease_seconds=lease_seconds)
         with journal.open("a", buffering=1) as lines:
             while True:
-                await claim.claim()
+                with suppress(StoreUnavailable):
+                    await claim.claim()
                 lines.write(certainty(claim, clock))
                 await clock.sleep(lease_seconds / 20)
 
@@ -37,4 +40,5 @@ def certainty(claim: LeadershipClaim, clock: SystemClock) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), ModelId.parse(sys.argv[2]), sys.argv[3], float(sys.argv[4]), Path(sys.argv[5])))
+    _, url, data, model, unit, lease_seconds, journal = sys.argv
+    asyncio.run(main(url, Path(data), ModelId.parse(model), unit, float(lease_seconds), Path(journal)))

@@ -35,7 +35,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 @contextmanager
 def claiming(world: World, unit: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     journal = folder / unit.replace("/", "-")
-    arguments = [str(folder), str(world.model), unit, str(LEASE_SECONDS), str(journal)]
+    arguments = ["sqlite:", str(folder), str(world.model), unit, str(LEASE_SECONDS), str(journal)]
     child = subprocess.Popen([sys.executable, str(PROGRAM), *arguments])
     try:
         yield child

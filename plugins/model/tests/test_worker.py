@@ -21,11 +21,13 @@ from undercroft_hookspecs import (
     HostId,
     MachineId,
     PlacementFacade,
+    Snapshot,
     Store,
     UnitName,
 )
 from undercroft_hookspecs.hook_facades import HookChanges, HookFacade
 from undercroft_hookspecs.relation_facades import LeadershipFacade, RelationFacade
+from undercroft_hookspecs.store import StoreUnusable
 from undercroft_hookspecs.unit_facades import UnitFacade
 from undercroft_model.applications import Deployment, deploy, remove_application
 from undercroft_model.encryption import SecretsKeyError
@@ -146,6 +148,23 @@ async def test_an_agent_stays_up_through_an_outage_and_is_present_again_after_it
 
 async def _failures(store: FlakyStore) -> bool:
     return store.failures > 3
+
+
+class DamagedStore(MemoryStore):
+    async def list(self, prefix: str) -> Snapshot:
+        if "/cleanups/" in prefix:
+            raise StoreUnusable("a page is damaged")
+        return await super().list(prefix)
+
+
+async def test_a_store_that_is_damaged_is_what_the_worker_dies_of(tmp_path: Path) -> None:
+    world = await World(DamagedStore()).begin()
+    agent = FakeAgent(data_dir=tmp_path, host=HOST)
+    worker = await start_model(agent, Config(), role=ProcessRole("agent"), store=world.store)
+
+    with pytest.raises(StoreUnusable, match="a page is damaged"):
+        async with asyncio.timeout(20):
+            await worker.wait()
 
 
 async def test_block_devices_that_were_published_are_seen_by_others(store: Store, tmp_path: Path) -> None:

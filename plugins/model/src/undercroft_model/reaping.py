@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.errors import UndercroftError
 from undercroft_hookspecs.identity import ModelId
+from undercroft_hookspecs.store import StoreUnusable
 from undercroft_model.lifecycle import reap
 from undercroft_model.patience import Patience
 from undercroft_model.tables import CLEANUPS, MODEL_NAMES
@@ -78,6 +79,8 @@ class Reaping:
             failure: BaseExceptionGroup[UndercroftError] | None = None
             try:
                 await reap(self._store, model, clock=self._clock, rng=self._rng)
+            except* StoreUnusable:
+                raise
             except* UndercroftError as group:  # An outage, others that were faster, a record that cannot be read.
                 failure = group
             if failure is None:
