@@ -179,8 +179,7 @@ async def lose_quorum(cluster: Cluster, writer: Writer) -> None:
 
 async def bounce_all(cluster: Cluster, writer: Writer) -> None:
     for _ in range(2):
-        for member in cluster.members:
-            await aside(member.kill)
+        await aside(cluster.stop)
         await aside(cluster.start)
         await aside(cluster.wait)
         await writer.writes(20)
@@ -209,14 +208,13 @@ async def test_a_watcher_far_behind_loses_nothing_while_all_members_bounce(
             made.append(await store.transact([], [Put(f"k/{number}", b"v" * 2000)]))
 
         for begin in range(0, 4000, 50):
-            await asyncio.gather(*(write(begin + number) for number in range(50)))
+            await asyncio.gather(*map(write, range(begin, begin + 50)))
         seen: list[Revision] = []
         async with store.watch("k/", ABSENT) as commits, asyncio.timeout(PATIENCE):
             while len(seen) < len(made):
                 seen.append((await anext(commits)).revision)
                 if len(seen) == 1000:
-                    for member in fresh_cluster.members:
-                        await aside(member.kill)
+                    await aside(fresh_cluster.stop)
                     await aside(fresh_cluster.start)
 
     assert seen == sorted(made)
