@@ -15,7 +15,7 @@ from plugins.etcd.tests.cluster import Cluster, Member
 
 from undercroft.clock import SystemClock
 from undercroft_etcd.opening import open_etcd
-from undercroft_hookspecs import Check, Commit, Delete, Put, Revision, Store, StoreUnavailable
+from undercroft_hookspecs import Check, Commit, Delete, LeaseId, Put, Revision, Store, StoreUnavailable
 
 pytestmark = [pytest.mark.slow]
 
@@ -128,6 +128,13 @@ async def under_load(cluster: Cluster, folder: Path) -> AsyncIterator[Writer]:
         judge(writer, seen, there)
 
 
+async def renew_until(done: asyncio.Future[Commit], store: Store, lease: LeaseId) -> None:
+    """Renew a lease each second until something has happened."""
+    while not done.done():
+        await store.renew(lease)
+        await asyncio.wait([done], timeout=1.0)
+
+
 async def aside(call: Callable[[], object]) -> None:
     """Do to a cluster what would hold up the loop."""
     await asyncio.to_thread(call)
@@ -231,9 +238,7 @@ async def test_a_lease_that_is_renewed_outlives_its_leader_and_one_that_is_not_e
             await aside(leader.kill)
             waiting = asyncio.ensure_future(anext(commits))
             async with asyncio.timeout(PATIENCE):
-                while not waiting.done():
-                    await store.renew(kept)
-                    await asyncio.wait([waiting], timeout=1.0)
+                await renew_until(waiting, store, kept)
 
             assert (await waiting).changes == (Delete("left"),)
         assert await store.get("kept") is not None
