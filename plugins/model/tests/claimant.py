@@ -26,14 +26,14 @@ async def main(url: str, data: Path, model: ModelId, unit: str, lease_seconds: f
         claim = LeadershipClaim(store, model, unit, clock=clock, lease_seconds=lease_seconds)
         with journal.open("a", buffering=1) as lines:
             while True:
-                with suppress(StoreUnavailable):
-                    await claim.claim()
-                lines.write(certainty(claim, clock))
+                lines.write(await certainty(claim, clock))
                 await clock.sleep(lease_seconds / 20)
 
 
-def certainty(claim: LeadershipClaim, clock: SystemClock) -> str:
-    """The line of the present interval; nothing if the unit does not lead."""
+async def certainty(claim: LeadershipClaim, clock: SystemClock) -> str:
+    """Claim, and give the line of the present interval; nothing if the unit does not lead."""
+    with suppress(StoreUnavailable):
+        await claim.claim()
     now = boot_seconds(clock)  # Before, so that a process which stands still in between claims too little.
     certain = claim.certain_seconds()
     return f"{now} {now + certain}\n" if certain else ""
