@@ -190,15 +190,15 @@ def make_private(path: Path) -> None:
     Raises:
         StoreUnavailable: it cannot be there; says what to do.
     """
-    _check_folder(path)
     try:
+        _check_folder(path)
         _make(path)
         if not path.is_file():
             raise StoreUnavailable(f"{path} is not a file: name another one as `store` in the config")
         for each in (path, log_path(path), path.with_name(f"{path.name}-shm")):
             _close_to_others(each)
     except OSError as error:
-        raise StoreUnavailable(f"the store {path} cannot be made: {error.strerror}") from error
+        raise StoreUnavailable(f"{path} cannot be used: {error.strerror} (as user {os.geteuid()})") from error
 
 
 def log_path(path: Path) -> Path:
@@ -219,7 +219,7 @@ def _check_folder(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise StoreUnavailable(f"the store's folder {folder} does not exist: make it, or change `store` in the config")
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         raise StoreUnavailable(f"user {os.geteuid()} cannot write to the store's folder {folder}: change its owner")
 
 
