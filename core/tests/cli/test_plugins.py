@@ -302,9 +302,9 @@ def test_a_config_that_is_named_must_be_there(added: CommandLine) -> None:
 
 def test_a_store_that_nobody_opens_is_a_bad_config(added: CommandLine, distributions: Distributions) -> None:
     distributions.plugin("model", one("model"))
-    added.config('store = "etcd://host:2379"')
+    added.config('store = "nowhere://host"')
 
     ran = added("check")
 
     assert ran.code == 78
-    assert "store is 'etcd://host:2379', which nothing that is installed opens" in ran.err
+    assert "store is 'nowhere://host', which nothing that is installed opens" in ran.err

@@ -66,7 +66,8 @@ def prepare(connection: Connection, path: Path, *, steps: Steps = STEPS) -> None
         StoreDamagedError: they are another program's.
         StoreVersionError: they are a newer version's. In neither case was anything touched.
     """
-    version = version_of(connection, path, known=len(steps))
+    with connection.reading():  # In one moment: somebody else may be making the tables at this one.
+        version = version_of(connection, path, known=len(steps))
     connection.execute("PRAGMA journal_mode = WAL")
     if version == len(steps):
         return

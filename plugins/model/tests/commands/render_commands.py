@@ -26,7 +26,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Units and machines": (
         *("add-unit", "remove-unit", "resolved", "show-unit", "machines", "remove-machine", "ssh", "scp"),
     ),
-    "What goes on": ("status", "show-status-log", "debug-log"),
+    "What goes on": ("status", "show-status-log", "debug-log", "store"),
     "Actions": ("run", "exec", "actions", "operations", "show-operation", "show-task", "cancel-task"),
     "Secrets": (
         *("add-secret", "update-secret", "grant-secret", "revoke-secret", "secrets", "show-secret", "remove-secret"),

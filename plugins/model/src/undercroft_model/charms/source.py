@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +80,7 @@ def _read_archive(path: Path, limits: Limits | None, *, sound: bool) -> Charm:
     with open_archive(path, limits) as archive:
         for member in archive.members if sound else ():
             if member.info is not None:
-                for _ in archive.chunks(member):
-                    pass
+                deque(archive.chunks(member), maxlen=0)
         files = _files_of_archive(path, archive)
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
