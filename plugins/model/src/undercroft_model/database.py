@@ -133,7 +133,7 @@ class Database:
             actual = self._revision_of(check.key)
             if actual != check.revision:
                 raise Conflict(check.key, check.revision, actual)
-        for lease in {write.lease for write in writes if isinstance(write, Put) and write.lease is not None}:
+        for lease in dict.fromkeys(w.lease for w in writes if isinstance(w, Put) and w.lease is not None):
             self.leases.require(lease)
         return self.commit([write for write in writes if isinstance(write, Put) or self._revision_of(write.key)])
 
