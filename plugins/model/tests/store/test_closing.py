@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import sqlite3
+import threading
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
+from plugins.model.tests.store.conftest import descriptors
 
 from undercroft.clock import SystemClock
 from undercroft_hookspecs import Put, Revision, Store, StoreUnavailable
@@ -66,6 +69,38 @@ async def test_a_watch_that_was_left_raises(store: Store) -> None:
 
     with pytest.raises(StoreUnavailable, match="the watch has ended"):
         await anext(commits)
+
+
+async def test_closing_that_is_cancelled_ends_all_the_same(tmp_path: Path, path: Path) -> None:
+    is_open, is_busy, is_asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    writing: list[asyncio.Future[Revision]] = []
+
+    async def use() -> None:
+        async with AsyncExitStack() as stack:
+            store = await enter(stack, tmp_path)
+            is_open.set()
+            await is_busy.wait()
+            writing.extend(await ask_for_many(store))
+            is_asked.set()
+
+    using = asyncio.ensure_future(use())
+    with closing(sqlite3.connect(path, isolation_level=None)) as busy:
+        await is_open.wait()
+        busy.execute("BEGIN IMMEDIATE")
+        is_busy.set()
+        await is_asked.wait()
+        await asyncio.sleep(0.05)
+        using.cancel()
+        await asyncio.sleep(0.05)
+        using.cancel()
+        busy.execute("ROLLBACK")
+        await asyncio.wait([using])
+
+    assert using.cancelled()
+    done = await asyncio.gather(*writing, return_exceptions=True)
+    assert all(isinstance(each, int) or (type(each) is StoreUnavailable and not each.outcome_unknown) for each in done)
+    assert descriptors(tmp_path) == {}
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("store-")]
 
 
 async def test_a_write_that_is_cancelled_before_its_batch_is_not_made(store: Store) -> None:
