@@ -30,6 +30,7 @@ BENCHMARKS = {
     "devices": "tests.benchmarks.devices:devices",
     "rescan": "tests.benchmarks.devices:rescan",
     "spawn": "tests.benchmarks.spawn:spawn",
+    "store": "tests.benchmarks.store:store",
     "etcd": "tests.benchmarks.etcd:etcd",
     "status": "tests.benchmarks.status:status",
     "relation": "tests.benchmarks.relation:relation",

@@ -10,7 +10,6 @@ from undercroft_hookspecs.errors import UndercroftError
 from undercroft_hookspecs.store import (
     Change,
     Check,
-    Commit,
     Conflict,
     Delete,
     Entry,
@@ -21,14 +20,14 @@ from undercroft_hookspecs.store import (
     StoreUnavailable,
     StoreUnusable,
 )
-from undercroft_model.feed import Page
+from undercroft_model.history import History, bounds
 from undercroft_model.leases import Leases
 from undercroft_model.schema import STEPS, StoreVersionError, prepare
 from undercroft_model.signalfile import SignalFile, signal_path
-from undercroft_model.sqlite import Connection, StoreDamagedError, make_private
+from undercroft_model.sqlite import Connection, make_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -36,15 +35,6 @@ Request: TypeAlias = "Callable[[Database], T]"
 
 KEPT_COMMITS = 20_000
 """How many commits are kept for watchers that resume, at least, if nobody compacts before."""
-
-COMPACTED_AT_ONCE = 256
-"""How many commits are forgotten together beyond that: each time a little, so that no writer waits for long."""
-
-PAGE_CHANGES = 1000
-PAGE_BYTES = 4 * 1024 * 1024
-"""How much is read at a time for a watcher that is behind, or so: a commit is never split."""
-
-_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +48,16 @@ class Place:
 
 
 class Database:
-    """The tables, over one connection. `leases` are the store's; a `signal` is touched after each commit."""
+    """The tables, over one connection.
+
+    `history` has the commits, `leases` what keys die with; a `signal` is touched after each write.
+    """
 
     def __init__(self, place: Place, connection: Connection, signal: SignalFile | None = None) -> None:
         self.signal = signal
-        self._path, self._kept = place.path, place.kept_commits
+        self._path = place.path
         self._connection = connection
+        self.history = History(connection, kept=place.kept_commits)
         self.leases = Leases(connection, commit=self.commit, now=place.now, boot=place.boot)
 
     def close(self) -> None:
@@ -80,29 +74,12 @@ class Database:
     def list(self, prefix: str) -> Snapshot:
         """All entries under `prefix`, and the revision at which they are so."""
         with self._connection.reading():
-            revision = self.revision()
+            revision, _ = self.history.stand()
             rows = self._connection.rows(
                 "SELECT key, value, revision, lease FROM entries WHERE key >= ? AND key < ? ORDER BY key",
-                _bounds(prefix),
+                bounds(prefix),
             )
             return Snapshot(tuple(map(_entry, rows)), revision)
-
-    def revision(self) -> Revision:
-        """The revision of the last commit."""
-        return Revision(self._connection.number("SELECT revision FROM state"))
-
-    def page(self, prefix: str, since: Revision) -> Page:
-        """The first commits after `since` that touch `prefix`, with what they changed there."""
-        with self._connection.reading():
-            revision, oldest = self.revision(), Revision(self._connection.number("SELECT oldest FROM state"))
-            rows = self._connection.rows(
-                "SELECT revision, key, value, lease FROM changes WHERE revision > ? AND key >= ? AND key < ?"
-                " ORDER BY revision, place",
-                (min(since, _LARGEST), *_bounds(prefix)),
-            )
-            commits, is_last = _first_commits(rows)
-            rows.close()  # It may have more to give.
-        return Page(commits, revision if is_last else commits[-1].revision, oldest, is_last)
 
     def run(self, requests: Sequence[Request[object]]) -> Sequence[object]:
         """Carry out several requests in one SQLite transaction, so that they share its fsync.
@@ -119,8 +96,10 @@ class Database:
             version = self._connection.number("PRAGMA user_version")
             if version != len(STEPS):
                 raise StoreVersionError(self._path, version, len(STEPS))
+            self.history.begin()
             self.leases.end_over()
             results = [_answer(request, self) for request in requests]
+            self.history.end()
         if self.signal is not None and self._connection.changes != before:
             self.signal.touch()
         return results
@@ -133,41 +112,33 @@ class Database:
             actual = self._revision_of(check.key)
             if actual != check.revision:
                 raise Conflict(check.key, check.revision, actual)
-        for lease in dict.fromkeys(w.lease for w in writes if isinstance(w, Put) and w.lease is not None):
-            self.leases.require(lease)
-        return self.commit([write for write in writes if isinstance(write, Put) or self._revision_of(write.key)])
-
-    def compact(self, before: Revision) -> None:
-        """Forget the history before `before`."""
-        oldest = max(0, min(before - 1, self.revision()))
-        self._connection.execute("DELETE FROM changes WHERE revision <= ?", (oldest,))
-        self._connection.execute("UPDATE state SET oldest = ? WHERE oldest < ?", (oldest, oldest))
+        changes: list[Change] = []
+        for write in writes:
+            if isinstance(write, Put):
+                if write.lease is not None:
+                    self.leases.require(write.lease)
+                changes.append(write)
+            elif self._revision_of(write.key):
+                changes.append(write)
+        return self.commit(changes)
 
     def commit(self, changes: Sequence[Change]) -> Revision:
         """Make one commit of changes that all change something; none at all if there are none."""
-        if not changes:
-            return self.revision()
-        row = self._connection.row("UPDATE state SET revision = revision + 1 RETURNING revision, oldest")
-        if row is None:
-            raise StoreDamagedError(self._path, "the table `state` is empty")
-        revision, oldest = cast("tuple[int, int]", row)
-        for place, change in enumerate(changes):
-            self._apply(change, revision, place)
-        if revision - oldest > self._kept + COMPACTED_AT_ONCE:
-            self.compact(Revision(oldest + COMPACTED_AT_ONCE + 1))
-        return Revision(revision)
+        if changes:
+            revision = self.history.present + 1
+            for change in changes:
+                self._apply(change, revision)
+            self.history.add(changes)
+        return self.history.present
 
-    def _apply(self, change: Change, revision: int, place: int) -> None:
+    def _apply(self, change: Change, revision: int) -> None:
         key = change.key.encode()
         if isinstance(change, Put):
             self._connection.execute(
                 "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", (key, change.value, revision, change.lease)
             )
-            row: Sequence[object] = (revision, place, key, change.value, change.lease)
         else:
             self._connection.execute("DELETE FROM entries WHERE key = ?", (key,))
-            row = (revision, place, key, None, None)
-        self._connection.execute("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", row)
 
     def _revision_of(self, key: str) -> Revision:
         row = self._connection.row("SELECT revision FROM entries WHERE key = ?", (key.encode(),))
@@ -206,31 +177,6 @@ def _answer(request: Request[object], database: Database) -> object:
         return refused
 
 
-def _first_commits(rows: Iterator[tuple[object, ...]]) -> tuple[list[Commit], bool]:
-    """As many commits as make a page, and whether those are all."""
-    found: dict[int, list[Change]] = {}
-    count = size = 0
-    is_last = True
-    for at, key, value, lease in cast("Iterator[tuple[int, bytes, bytes | None, int | None]]", rows):
-        if at not in found and (count >= PAGE_CHANGES or size >= PAGE_BYTES):
-            is_last = False
-            break
-        found.setdefault(at, []).append(_change(key, value, lease))
-        count, size = count + 1, size + len(value or b"")
-    return [Commit(Revision(at), tuple(changes)) for at, changes in found.items()], is_last
-
-
-def _bounds(prefix: str) -> tuple[bytes, bytes]:
-    low = prefix.encode(errors="surrogatepass")  # Any string is a prefix, if only of nothing.
-    return low, low + b"\xff"  # No UTF-8 has this byte.
-
-
 def _entry(row: tuple[object, ...]) -> Entry:
     key, value, revision, lease = cast("tuple[bytes, bytes, int, int | None]", row)
     return Entry(key.decode(), value, Revision(revision), None if lease is None else LeaseId(lease))
-
-
-def _change(key: bytes, value: bytes | None, lease: int | None) -> Change:
-    if value is None:
-        return Delete(key.decode())
-    return Put(key.decode(), value, None if lease is None else LeaseId(lease))

@@ -55,6 +55,13 @@ class Feed:
             self._watchers.discard(watcher)
             watcher.on_end(StoreUnavailable("the watch has ended"))
 
+    def on_written(self, before: Revision, page: Page) -> None:
+        """Hand out what this process has written on top of `before`, unless others came in between: then somebody has
+        to look.
+        """
+        if before == self.revision and page.commits:
+            self.deliver(page)
+
     def deliver(self, page: Page) -> None:
         """Hand out what has been committed since `revision`."""
         for watcher in self._watchers:

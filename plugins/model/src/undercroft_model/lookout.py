@@ -1,8 +1,9 @@
 """Knows when to look for commits, and when leases end. Nothing wakes up while nothing happens.
 
 Every writer touches the store's signal file once its COMMIT has returned, and inotify shows that to all others. The
-write-ahead log's own event comes before the commit can be read, so it only arms one look 100 ms later: for a writer
-that is killed between its commit and the signal.
+write-ahead log's own event comes before the commit can be read, so it only leads to two looks 100 ms apart: for a
+writer that is killed between its commit and the signal. One event is enough until the first of these looks; what is
+written to the log just before that look, and can be read only just after it, is found by the second.
 """
 
 from __future__ import annotations
@@ -10,28 +11,32 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from undercroft.clock import alarm, boot_seconds
 from undercroft.linux.watch import IN_ATTRIB, IN_DELETE_SELF, IN_MODIFY, Inotify
 from undercroft_hookspecs.errors import UndercroftError
 from undercroft_hookspecs.store import StoreUnavailable, StoreUnusable
-from undercroft_model.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from undercroft.clock import Alarm
+    from undercroft_hookspecs.store import Revision
     from undercroft_hookspecs.worker import Clock
     from undercroft_model.batches import Batches
+    from undercroft_model.database import Database
     from undercroft_model.databasethread import DatabaseThread
-    from undercroft_model.feed import Feed
+    from undercroft_model.feed import Feed, Page
     from undercroft_model.signalfile import SignalFile
 
 SECOND_LOOK_SECONDS = 0.1
+OWN_SIGNAL_SECONDS = 0.005
 RETRY_SECONDS = 1.0
 IN_MOVE_SELF = 0x800
+IN_ONESHOT = 0x80000000
 _SIGNAL_EVENTS = IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF
 
 logger = logging.getLogger(__name__)
@@ -59,10 +64,11 @@ class Lookout:
         """
         if await self._reader.run(lambda database: database.leases.left_behind()):
             await self._batches.submit(lambda database: database.leases.end_left_behind())
-        self._feed.revision = await self._reader.run(Database.revision)
+        self._feed.revision, _ = await self._reader.run(lambda database: database.history.stand())
         with _watching_limits(self._signal.path):
             self._inotify = Inotify(self._on_event)
-            self._watch_files(self._inotify)
+            self._watch_log()
+            self._watch_signal()
         self.look()  # For what was written between the beginning and the watch.
 
     async def close(self) -> None:
@@ -84,10 +90,23 @@ class Lookout:
             self._looking = asyncio.get_running_loop().create_task(self._look(), name="store-look")
 
     def _on_event(self, path: Path, _: str) -> None:
-        if path == self._signal.path:
+        if path != self._signal.path:
+            self._ring("second look", SECOND_LOOK_SECONDS, self._look_again)
+        elif not self._batches.is_busy:
             self.look()
-        elif "second look" not in self._alarms:
-            self._ring("second look", SECOND_LOOK_SECONDS)
+        elif "own" not in self._alarms:
+            # Most likely it is our own, of which the feed knows already; a look at each would cost a quarter of the
+            # writing. By the loop's time, whatever clock the leases have.
+            self._alarms["own"] = asyncio.get_running_loop().call_later(OWN_SIGNAL_SECONDS, self._on_own_signals)
+
+    def _on_own_signals(self) -> None:
+        del self._alarms["own"]
+        self.look()
+
+    def _look_again(self) -> None:
+        self._watch_log()
+        self.look()
+        self._ring("last look", SECOND_LOOK_SECONDS, self.look)
 
     async def _look(self) -> None:
         try:
@@ -99,24 +118,26 @@ class Lookout:
             self._feed.fail(error)
         except UndercroftError as error:
             logger.warning("commits cannot be read, and it is tried again in %g s: %s", RETRY_SECONDS, error)
-            self._ring("retry", RETRY_SECONDS)
+            self._ring("retry", RETRY_SECONDS, self.look)
         finally:
             self._looking = None
 
     async def _take(self) -> None:
-        assert self._inotify is not None
-        if not self._watch_files(self._inotify):
+        if not self._watch_signal():
             await self._reader.run(lambda _: self._signal.mend())
-            self._watch_files(self._inotify)
-        page = await self._reader.run(lambda database: database.page("", self._feed.revision))
+            self._watch_signal()
+        page, first_end = await self._reader.run(partial(_news, self._feed.revision))
         self._feed.deliver(page)
         self._is_wanted = self._is_wanted or not page.is_last
-        self._await_lease(await self._reader.run(lambda database: database.leases.first_end()))
+        self._await_lease(first_end)
 
-    def _watch_files(self, inotify: Inotify) -> bool:
-        """Watch the files that have the names now: somebody may have deleted or replaced them. False: no signal."""
-        inotify.watch(self._log, IN_MODIFY)
-        return inotify.watch(self._signal.path, _SIGNAL_EVENTS)
+    def _watch_signal(self) -> bool:
+        """Watch the file that has the name now: somebody may have deleted or replaced it. False: there is none."""
+        return self._inotify is not None and self._inotify.watch(self._signal.path, _SIGNAL_EVENTS)
+
+    def _watch_log(self) -> None:
+        if self._inotify is not None:
+            self._inotify.watch(self._log, IN_MODIFY | IN_ONESHOT)
 
     def _await_lease(self, first_end: float | None) -> None:
         ringing = self._alarms.pop("lease", None)
@@ -146,17 +167,23 @@ class Lookout:
             await self._batches.submit(lambda database: database.leases.end_left_behind())
         except UndercroftError as error:
             logger.warning("leases that are over cannot be ended, and it is tried again: %s", error)
-            self._ring("retry", RETRY_SECONDS)
+            self._ring("retry", RETRY_SECONDS, self.look)
         else:
             self.look()
 
-    def _ring(self, name: str, delay: float) -> None:
+    def _ring(self, name: str, delay: float, then: Callable[[], None]) -> None:
+        """Do something later; nothing if it is to be done already."""
+
         def ring() -> None:
             del self._alarms[name]
-            self.look()
+            then()
 
         if name not in self._alarms:
             self._alarms[name] = alarm(self._clock, delay, ring)
+
+
+def _news(since: Revision, database: Database) -> tuple[Page, float | None]:
+    return database.history.page("", since), database.leases.first_end()
 
 
 @contextmanager

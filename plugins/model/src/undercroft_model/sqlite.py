@@ -98,6 +98,13 @@ class Connection:
         except sqlite3.Error as error:
             raise self._translated(error) from error
 
+    def execute_many(self, statement: str, rows: Sequence[Row]) -> None:
+        """Execute one statement for each row of parameters."""
+        try:
+            self._connection.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise self._translated(error) from error
+
     def row(self, statement: str, parameters: Sequence[object] = ()) -> Row | None:
         """The first row of an answer."""
         try:

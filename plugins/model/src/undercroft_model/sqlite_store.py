@@ -64,7 +64,8 @@ async def open_sqlite(
     async with AsyncExitStack() as stack:
         writer = await stack.enter_async_context(in_thread_of_its_own(partial(open_writer, place), name="store-write"))
         reader = await stack.enter_async_context(in_thread_of_its_own(partial(open_reader, place), name="store-read"))
-        feed, batches = Feed(lambda prefix, since: reader.run(lambda it: it.page(prefix, since))), Batches(writer)
+        feed = Feed(lambda prefix, since: reader.run(lambda it: it.history.page(prefix, since)))
+        batches = Batches(writer, feed.on_written)
         stack.callback(feed.close)
         stack.push_async_callback(batches.close)
         signal = writer.database.signal
@@ -111,6 +112,7 @@ class SqliteStore:
         """Write all of `writes` if all of `checks` hold, else nothing; durable when it returns."""
         checks, writes = tuple(checks), tuple(writes)
         check_transaction(checks, writes)
+        writes = tuple(map(_lasting, writes))
         return await self._batches.submit(lambda database: database.transact(checks, writes))
 
     def watch(self, prefix: str, since: Revision) -> AbstractAsyncContextManager[AsyncIterator[Commit]]:
@@ -132,8 +134,15 @@ class SqliteStore:
 
     async def compact(self, before: Revision) -> None:
         """Forget the history before `before`; present entries stay."""
-        await self._batches.submit(lambda database: database.compact(before))
+        await self._batches.submit(lambda database: database.history.compact(before))
 
     def report(self) -> dict[str, object]:
         """Where the store stands, how many look, and how many wait."""
         return {"revision": self._feed.revision, "watchers": len(self._feed), "waiting": len(self._batches)}
+
+
+def _lasting(write: Put | Delete) -> Put | Delete:
+    """The write with a value that nobody can change under us."""
+    if isinstance(write, Put) and type(write.value) is not bytes:
+        return Put(write.key, bytes(write.value), write.lease)
+    return write

@@ -9,8 +9,9 @@ from plugins.model.tests.store.conftest import until
 from undercroft.clock import SystemClock
 from undercroft.testing import FakeClock
 from undercroft_hookspecs import Compacted, Delete, Put, Revision, Store
-from undercroft_model.database import COMPACTED_AT_ONCE, PAGE_BYTES, Database, Place, open_writer
+from undercroft_model.database import Database, Place, open_writer
 from undercroft_model.feed import BACKLOG
+from undercroft_model.history import COMPACTED_AT_ONCE, PAGE_BYTES
 from undercroft_model.sqlite_store import SqliteStore, open_sqlite
 
 NEW = Revision(0)
@@ -72,7 +73,7 @@ def test_history_is_kept_and_forgotten_by_itself(path: Path) -> None:
     database = writer(path, 100)
 
     write(database, 1000)
-    page = database.page("", Revision(900))
+    page = database.history.page("", Revision(900))
 
     assert 100 <= page.revision - page.oldest <= 100 + COMPACTED_AT_ONCE
     assert [commit.revision for commit in page.commits] == list(range(901, 1001))
@@ -83,7 +84,7 @@ def test_a_page_ends_where_there_are_many_bytes(path: Path) -> None:
     database = writer(path)
     database.run([lambda it: it.transact([], [Put("a", b"x" * 1_000_000)])] * 10)
 
-    page = database.page("", NEW)
+    page = database.history.page("", NEW)
 
     assert (page.is_last, page.revision, len(page.commits)) == (False, -(-PAGE_BYTES // 1_000_000), page.revision)
     database.close()
