@@ -55,15 +55,19 @@ async def _bare(path: Path, number: int, at_once: int) -> tuple[float]:
         for statement in STEPS[0]:
             connection.execute(statement)
         with stopwatch() as watch:
-            for batch in range(number // at_once):
-                connection.execute("BEGIN IMMEDIATE")
-                for waiter in range(at_once):
-                    row = (batch * at_once + waiter, b"/k/%d" % waiter, VALUE)
-                    connection.execute("INSERT OR REPLACE INTO entries VALUES (?2, ?3, ?1, NULL)", row)
-                    connection.execute("INSERT INTO changes VALUES (?1, 0, ?2, ?3, NULL)", row)
-                connection.execute("UPDATE state SET revision = ?", (batch * at_once,))
-                connection.execute("COMMIT")
+            for start in range(0, number // at_once * at_once, at_once):
+                _bare_batch(connection, start, at_once)
     return (number // at_once * at_once / watch.wall,)
+
+
+def _bare_batch(connection: sqlite3.Connection, start: int, size: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for waiter in range(size):
+        row = (start + waiter, b"/k/%d" % waiter, VALUE)
+        connection.execute("INSERT OR REPLACE INTO entries VALUES (?2, ?3, ?1, NULL)", row)
+        connection.execute("INSERT INTO changes VALUES (?1, 0, ?2, ?3, NULL)", row)
+    connection.execute("UPDATE state SET revision = ?", (start + size,))
+    connection.execute("COMMIT")
 
 
 async def _throughput(scale: Scale, table: Table) -> None:

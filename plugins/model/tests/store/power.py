@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,9 +59,7 @@ class File:
             if luck < 0.4:
                 _apply(content, call)
             elif luck < 0.6 and call.name == "pwrite64":
-                for sector in _sectors(call):
-                    if rng.random() < 0.5:
-                        _apply(content, sector)
+                _apply_some(content, call, rng)
         return bytes(content)
 
 
@@ -130,11 +128,12 @@ def acknowledged(call: Call) -> int | None:
     return None
 
 
-def _sectors(call: Call) -> Sequence[Call]:
-    return [
-        Call(call.name, call.path, call.descriptor, call.data[at : at + SECTOR], call.offset + at)
-        for at in range(0, len(call.data), SECTOR)
-    ]
+def _apply_some(content: bytearray, call: Call, rng: random.Random) -> None:
+    """Half of the sectors of a write."""
+    for at in range(0, len(call.data), SECTOR):
+        if rng.random() < 0.5:
+            sector = call.data[at : at + SECTOR]
+            _apply(content, Call(call.name, call.path, call.descriptor, sector, call.offset + at))
 
 
 def _apply(content: bytearray, call: Call) -> None:
