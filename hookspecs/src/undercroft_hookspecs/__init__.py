@@ -53,7 +53,8 @@ if TYPE_CHECKING:
         HookRunner,
         PlacementFacade,
     )
-    from undercroft_hookspecs.hooks import Hooks, HookTool, MetricSender, hookimpl, hookspec
+    from undercroft_hookspecs.hook_tools import Flag, HookContext, HookTool, NotInContextError, ToolCall, ToolUsageError
+    from undercroft_hookspecs.hooks import Hooks, MetricSender, hookimpl, hookspec
     from undercroft_hookspecs.identity import (
         ApplicationName,
         FilesystemId,
@@ -144,7 +145,15 @@ _NAMES = exports(
             "HookRunner",
             "PlacementFacade",
         ),
-        "undercroft_hookspecs.hooks": ("HookTool", "Hooks", "MetricSender", "hookimpl", "hookspec"),
+        "undercroft_hookspecs.hook_tools": (
+            "Flag",
+            "HookContext",
+            "HookTool",
+            "NotInContextError",
+            "ToolCall",
+            "ToolUsageError",
+        ),
+        "undercroft_hookspecs.hooks": ("Hooks", "MetricSender", "hookimpl", "hookspec"),
         "undercroft_hookspecs.identity": (
             "ApplicationName",
             "FilesystemId",
@@ -228,7 +237,9 @@ __all__ = [
     "FilesystemParams",
     "FilesystemSource",
     "FilterFunc",
+    "Flag",
     "Gauge",
+    "HookContext",
     "HookResult",
     "HookRunner",
     "HookTool",
@@ -243,6 +254,7 @@ __all__ = [
     "MetricSender",
     "ModelId",
     "NotFoundError",
+    "NotInContextError",
     "NotLeaderError",
     "NotPermittedError",
     "NotValidError",
@@ -271,6 +283,8 @@ __all__ = [
     "StoreUnusable",
     "TerminateAgent",
     "TooLarge",
+    "ToolCall",
+    "ToolUsageError",
     "UndercroftError",
     "UnitAgent",
     "UnitEngines",

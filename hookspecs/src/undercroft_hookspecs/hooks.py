@@ -18,6 +18,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.agent import Agent, UnitAgent
+    from undercroft_hookspecs.hook_tools import HookTool
     from undercroft_hookspecs.manifold import Manifold
     from undercroft_hookspecs.storage import StorageProvider
     from undercroft_hookspecs.worker import Event
@@ -28,15 +29,6 @@ hookimpl = pluggy.HookimplMarker("undercroft")
 
 class MetricSender(Protocol):
     """Where metric batches are sent; its methods are the metrics plugin's contract."""
-
-
-class HookTool(Protocol):
-    """A hook tool that charms can call; its methods are the uniter's contract."""
-
-    @property
-    def name(self) -> str:
-        """The command that a charm runs."""
-        ...
 
 
 class Hooks(Protocol):

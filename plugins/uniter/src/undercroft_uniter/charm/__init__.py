@@ -1,0 +1,1 @@
+"""The charm's folder: fetched, unpacked, upgraded."""

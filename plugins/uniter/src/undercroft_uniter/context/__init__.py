@@ -1,0 +1,1 @@
+"""What a hook may see and change while it runs."""

@@ -1,0 +1,52 @@
+"""The errors of the unit agent, and the outcomes that steer it.
+
+UndercroftError
+├── HookFailed             a hook ended badly: the unit is in error until it is resolved or retried
+├── DeployConflict         a charm cannot be upgraded in place
+├── ActionNotValid         the charm has no such action, or its parameters do not fit
+└── (outcomes, raised to steer the loop)
+    ├── Waiting            nothing to do, and not idle
+    ├── RestartResolving   watch and resolve from anew
+    ├── Terminate          the unit has come to its end
+    └── RebootNeeded       the machine is to be rebooted before anything else
+"""
+
+from __future__ import annotations
+
+from undercroft_hookspecs import UndercroftError
+
+
+class HookFailed(UndercroftError):
+    """The script `script` ended badly; `reason` is `exit status 1` and the like."""
+
+    def __init__(self, script: str, reason: str) -> None:
+        super().__init__(script, reason)
+        self.script = script
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"hook {self.script!r} failed: {self.reason}"
+
+
+class DeployConflict(UndercroftError):
+    """The charm could not be put over the one that is there; the reason is the cause."""
+
+
+class ActionNotValid(UndercroftError):
+    """The unit's charm does not define the action, or not with such parameters."""
+
+
+class Waiting(UndercroftError):
+    """Nothing can be done before something changes, and the unit is not idle."""
+
+
+class RestartResolving(UndercroftError):
+    """What was resolved against is out of date as a whole, as after an upgrade: begin again."""
+
+
+class Terminate(UndercroftError):
+    """The unit has nothing left to do but to be dead."""
+
+
+class RebootNeeded(UndercroftError):
+    """A hook has asked for the machine to be rebooted."""

@@ -1,0 +1,1 @@
+"""Hooks: their kinds, and what one is run for."""

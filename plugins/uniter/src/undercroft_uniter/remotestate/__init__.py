@@ -1,0 +1,1 @@
+"""What is wanted of a unit: the model, watched, as one snapshot."""

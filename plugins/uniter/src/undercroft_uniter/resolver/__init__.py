@@ -1,0 +1,1 @@
+"""Resolvers: from what is and what is wanted to the next operation."""

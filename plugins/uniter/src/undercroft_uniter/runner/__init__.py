@@ -1,0 +1,1 @@
+"""Runs charm code: a hook, an action or commands."""

@@ -1,0 +1,1 @@
+"""The storage of a unit, as its hooks see it."""
