@@ -1,13 +1,19 @@
-"""What a unit's workers see of the storage that is attached to it."""
+"""Facades of storage: a unit's view of what is attached to it, and the provisioner's of what is to be made."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from undercroft_hookspecs.records import Record
 from undercroft_hookspecs.state import Life
+
+if TYPE_CHECKING:
+    from undercroft_hookspecs.identity import FilesystemId, MachineId, ModelId, VolumeId
+    from undercroft_hookspecs.storage import AttachInfo, FilesystemInfo, VolumeInfo
+    from undercroft_hookspecs.storage_state import Filesystem, FilesystemAttachment, Volume, VolumeAttachment
 
 
 class UnitStorage(Record, frozen=True, kw_only=True):
@@ -36,3 +42,49 @@ class UnitStorageFacade(Protocol):
 
     async def remove_attachment(self, storage: str) -> None:
         """The charm has let go of a dying attachment, or never had it; nothing if it is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedStorage:
+    """What is wanted on this host in one model, each by its id; attachments by that of their entity.
+
+    Entities of the model's scope are there, too, while they are attached to this host's machine, or to no machine yet.
+    """
+
+    machine: MachineId
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    volume_attachments: Mapping[str, VolumeAttachment] = field(default_factory=dict)
+    filesystems: Mapping[str, Filesystem] = field(default_factory=dict)
+    filesystem_attachments: Mapping[str, FilesystemAttachment] = field(default_factory=dict)
+
+
+@runtime_checkable
+class ProvisionerFacade(Protocol):
+    """The storage provisioner's, in all models of this host. What is set again as it is, is written once.
+
+    An entity that is meant but gone makes each of these return without a word: whoever removed it wanted it so.
+    """
+
+    def watch_storage(self, model: ModelId) -> AbstractAsyncContextManager[AsyncIterator[WantedStorage]]:
+        """What is wanted in a model, and again whenever it has changed; ends with NotFoundError with the model."""
+        ...
+
+    async def set_volume(self, model: ModelId, volume: VolumeId, info: VolumeInfo) -> None:
+        """The volume is there. Raises NotValidError: it is there already, and is another."""
+
+    async def set_filesystem(self, model: ModelId, filesystem: FilesystemId, info: FilesystemInfo) -> None:
+        """The filesystem is there. Raises NotValidError: it is there already, and is another."""
+
+    async def set_attached(self, model: ModelId, entity: VolumeId | FilesystemId, info: AttachInfo) -> None:
+        """The entity is attached to this host's machine."""
+
+    async def set_detached(self, model: ModelId, entity: VolumeId | FilesystemId) -> None:
+        """The entity is detached: its dying attachment goes. Raises NotValidError: the attachment is alive."""
+
+    async def set_status(
+        self, model: ModelId, entity: VolumeId | FilesystemId, current: str, message: str = ""
+    ) -> None:
+        """How the entity is: pending, attaching, attached, detaching, detached, destroying or error."""
+
+    async def remove(self, model: ModelId, entity: VolumeId | FilesystemId) -> None:
+        """A dead entity is destroyed, or let go of: its record goes. Raises NotValidError: it is not dead."""

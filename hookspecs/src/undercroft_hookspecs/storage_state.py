@@ -1,0 +1,101 @@
+"""The records of storage: what charms and operators want, and what the provisioners have made of it.
+
+A storage instance is what a charm sees (`data/0`). Behind it stands a filesystem, a volume, or a filesystem on a volume.
+What is bound to one machine has that machine in its id (`0/7`). Each entity is wanted first (`info` None), and then
+there. Entities go from alive to dying to dead, attachments from alive to dying, and then their records go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from undercroft_hookspecs.records import Record
+from undercroft_hookspecs.state import Life, Status
+from undercroft_hookspecs.storage import AttachInfo, FilesystemInfo, VolumeInfo
+
+
+class Pool(Record, frozen=True, kw_only=True):
+    """A named way to make storage: a provider, and its attributes as the operator wrote them."""
+
+    name: str
+    provider: str
+    attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class StorageInstance(Record, frozen=True, kw_only=True):
+    """A piece of storage as charms see it. `owner` is a unit, an application for shared storage, or empty."""
+
+    id: str
+    kind: Literal["block", "filesystem"]
+    owner: str = ""
+    life: Life = Life.ALIVE
+    pool: str
+    size_mib: int
+    volume: str = ""
+    filesystem: str = ""
+    releasing: bool = False
+    """When it goes, what is behind it is let go of, and not destroyed."""
+
+
+class StorageAttachment(Record, frozen=True, kw_only=True):
+    """That a unit has, or is to have, a piece of storage."""
+
+    storage: str
+    unit: str
+    life: Life = Life.ALIVE
+
+
+class Volume(Record, frozen=True, kw_only=True):
+    """A volume. `provider` and `attributes` are the pool's, of the moment when it was asked for."""
+
+    id: str
+    storage: str = ""
+    life: Life = Life.ALIVE
+    pool: str
+    provider: str
+    attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
+    size_mib: int
+    """The least that is wanted; a resize raises it."""
+    status: Status
+    info: VolumeInfo | None = None
+    releasing: bool = False
+
+
+class VolumeAttachment(Record, frozen=True, kw_only=True):
+    """That a volume is, or is to be, on a machine."""
+
+    volume: str
+    machine: str
+    life: Life = Life.ALIVE
+    read_only: bool = False
+    info: AttachInfo | None = None
+
+
+class Filesystem(Record, frozen=True, kw_only=True):
+    """A filesystem. With `volume` it lies on that; without, its provider makes filesystems itself."""
+
+    id: str
+    storage: str = ""
+    volume: str = ""
+    life: Life = Life.ALIVE
+    pool: str
+    provider: str
+    attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
+    size_mib: int
+    status: Status
+    info: FilesystemInfo | None = None
+    releasing: bool = False
+
+
+class FilesystemAttachment(Record, frozen=True, kw_only=True):
+    """That a filesystem is, or is to be, mounted on a machine, at `path`."""
+
+    filesystem: str
+    machine: str
+    life: Life = Life.ALIVE
+    read_only: bool = False
+    path: str = ""
+    info: AttachInfo | None = None
