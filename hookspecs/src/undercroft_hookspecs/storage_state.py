@@ -1,8 +1,8 @@
 """The records of storage: what charms and operators want, and what the provisioners have made of it.
 
-A storage instance is what a charm sees (`data/0`). Behind it stands a filesystem, a volume, or a filesystem on a volume.
-What is bound to one machine has that machine in its id (`0/7`). Each entity is wanted first (`info` None), and then
-there. Entities go from alive to dying to dead, attachments from alive to dying, and then their records go.
+A storage instance is what a charm sees (`data/0`). Behind it stands a filesystem, a volume, or a filesystem on a
+volume. What is bound to one machine has that machine in its id (`0/7`). Each entity is wanted first (`info` None), and
+then there. Entities go from alive to dying to dead, attachments from alive to dying, and then their records go.
 """
 
 from __future__ import annotations
