@@ -69,6 +69,13 @@ async def test_a_name_that_is_none_is_refused(world: World, name: str) -> None:
         await world.deploy(charm("x"), name=name or " ")
 
 
+async def test_no_application_is_called_as_the_model_is_when_it_owns_secrets(world: World) -> None:
+    with pytest.raises(NotValidError, match="secrets whose owner is"):
+        await world.deploy(WORDPRESS, "model")
+
+    assert await world.units() == []
+
+
 async def test_a_subordinate_begins_without_units(world: World) -> None:
     await world.deploy(LOGGING)
 

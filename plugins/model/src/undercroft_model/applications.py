@@ -19,6 +19,7 @@ from undercroft_model.models import living_model
 from undercroft_model.options import describe_options, typed
 from undercroft_model.relations import add_peers, check_endpoints_kept
 from undercroft_model.rows import Config, Resource
+from undercroft_model.secrets import MODEL_OWNER
 from undercroft_model.tables import APPLICATIONS, CONFIG, RESOURCES
 from undercroft_model.units import MAX_UNITS_AT_ONCE, OPERATIONS_PER_UNIT, add_to
 
@@ -235,6 +236,12 @@ async def remove_application(tx: Transaction, model: ModelId, name: str, *, forc
 async def _check_name(tx: Transaction, model: ModelId, name: str) -> None:
     if ApplicationName.form.fullmatch(name) is None:
         message = f'invalid application name "{name}": lowercase letters, digits and hyphens, as in "my-app"'
+        raise NotValidError(message, field="application")
+    if name == MODEL_OWNER:
+        message = (
+            f'cannot add an application called "{name}": secrets whose owner is "{name}" are the model\'s own; give it '
+            "another name (`undercroft deploy CHARM NAME`)"
+        )
         raise NotValidError(message, field="application")
     present = await tx.get(APPLICATIONS.of(model), name)
     if present is not None:
