@@ -55,6 +55,8 @@ class ToolCall:
     """The values of the flags that were given, or have a default."""
     switches: frozenset[str] = frozenset()
     """The switches that are on."""
+    format: str = ""
+    """How the answer is going to be printed: one of the tool's `formats`; empty where it has none."""
     folder: Path
     """Where the charm called it from, absolute."""
     read: Callable[[str], Awaitable[bytes]] = field(repr=False)

@@ -144,6 +144,24 @@ class ModelFacade(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceAddress:
+    """An address of an interface; `cidr` is the subnet that it is in, `hostname` the name that it was resolved from."""
+
+    value: str
+    cidr: str = ""
+    hostname: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInterface:
+    """An interface of the unit's host, with those of its addresses that a binding may use."""
+
+    name: str
+    mac_address: str = ""
+    addresses: Sequence[InterfaceAddress] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkInfo:
     """How the unit is reached by one of its bindings. The first address of each kind is the best."""
 
@@ -151,6 +169,8 @@ class NetworkInfo:
     ingress_addresses: Sequence[str]
     egress_subnets: Sequence[str]
     hostname: str = ""
+    interfaces: Sequence[NetworkInterface] = ()
+    """Where the bind addresses are, in their order; empty where that is not known."""
 
 
 @runtime_checkable
