@@ -315,7 +315,7 @@ async def test_a_child_that_cannot_be_watched_is_not_left_running(monkeypatch: p
         pids.append(pid)
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("undercroft.process.open_pidfd", refuse)
+    monkeypatch.setattr("undercroft.process.spawning.open_pidfd", refuse)
 
     with pytest.raises(OSError, match="Too many open files"):
         await SystemProcess().run(["sleep", "100"], timeout=PATIENCE)

@@ -50,7 +50,7 @@ def test_only_one_module_spawns_and_only_one_reads_the_clock(workspace: dict[str
         banned
     )
     assert excused == {
-        "core/src/undercroft/process.py",
+        "core/src/undercroft/process/spawning.py",
         "core/src/undercroft/clock.py",
         "plugins/etcd/src/undercroft_etcd/transport.py",
         "plugins/model/src/undercroft_model/sqlite.py",
