@@ -61,6 +61,8 @@ class Machine(Record, frozen=True, kw_only=True):
     created: datetime | None = None
     ports_opened: int = 0
     """How often one of its units has opened ports: two that do so at the same time have to meet."""
+    mount_points: int = 0
+    """How often one of its units was given a mount point of its charm's choice; as above."""
 
 
 class Application(Record, frozen=True, kw_only=True):

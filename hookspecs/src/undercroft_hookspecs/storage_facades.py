@@ -51,7 +51,8 @@ class WantedStorage:
     Entities of the model's scope are there, too, while they are attached to this host's machine, or to no machine yet.
     """
 
-    machine: MachineId
+    machine: MachineId | None = None
+    """What this host is in that model; None: nothing yet."""
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     volume_attachments: Mapping[str, VolumeAttachment] = field(default_factory=dict)
     filesystems: Mapping[str, Filesystem] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 A storage instance is what a charm sees (`data/0`). Behind it stands a filesystem, a volume, or a filesystem on a
 volume. What is bound to one machine has that machine in its id (`0/7`). Each entity is wanted first (`info` None), and
-then there. Entities go from alive to dying to dead, attachments from alive to dying, and then their records go.
+then there. Entities go from alive to dead, attachments from alive to dying, and then their records go, once whoever
+provisions has said that nothing is left.
 """
 
 from __future__ import annotations
@@ -26,26 +27,21 @@ class Pool(Record, frozen=True, kw_only=True):
 
 
 class StorageInstance(Record, frozen=True, kw_only=True):
-    """A piece of storage as charms see it. `owner` is a unit, an application for shared storage, or empty."""
+    """A piece of storage as charms see it, with what is behind it. It is with one unit, or detached."""
 
     id: str
     kind: Literal["block", "filesystem"]
-    owner: str = ""
     life: Life = Life.ALIVE
     pool: str
     size_mib: int
     volume: str = ""
     filesystem: str = ""
+    unit: str = ""
+    """Whose it is; empty: nobody's."""
+    attachment: Life = Life.ALIVE
+    """Of its being with `unit`: dying, the charm is to let go of it."""
     releasing: bool = False
     """When it goes, what is behind it is let go of, and not destroyed."""
-
-
-class StorageAttachment(Record, frozen=True, kw_only=True):
-    """That a unit has, or is to have, a piece of storage."""
-
-    storage: str
-    unit: str
-    life: Life = Life.ALIVE
 
 
 class Volume(Record, frozen=True, kw_only=True):
@@ -62,6 +58,7 @@ class Volume(Record, frozen=True, kw_only=True):
     status: Status
     info: VolumeInfo | None = None
     releasing: bool = False
+    """When it is dead, it is let go of, and not destroyed."""
 
 
 class VolumeAttachment(Record, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from undercroft_hookspecs.errors import AlreadyExistsError, NotValidError
 from undercroft_hookspecs.identity import ApplicationName
 from undercroft_hookspecs.state import Application, Life
 from undercroft_hookspecs.store import MAX_OPERATIONS
+from undercroft_model.blobholds import note_blob
 from undercroft_model.charmrecords import charm_of, need_application, next_charm_url
 from undercroft_model.charms import values as charm_values
 from undercroft_model.cleanups import ask_cleanup, note_loss
@@ -20,6 +21,7 @@ from undercroft_model.options import describe_options, typed
 from undercroft_model.relations import add_peers, check_endpoints_kept
 from undercroft_model.rows import Config, Resource
 from undercroft_model.secrets import MODEL_OWNER
+from undercroft_model.storage.directives import check_directives
 from undercroft_model.tables import APPLICATIONS, CONFIG, RESOURCES
 from undercroft_model.units import MAX_UNITS_AT_ONCE, OPERATIONS_PER_UNIT, add_to
 
@@ -79,6 +81,7 @@ async def deploy(
     charm = deployment.charm
     wanted = _wanted_units(deployment)
     _check_names(charm, deployment.bindings, deployment.storage, deployment.resources)
+    check_directives(charm, deployment.storage)
     application = Application(
         name=deployment.name,
         charm=charm.sha256,
@@ -132,7 +135,7 @@ async def refresh(
     _check_names(charm, {}, {}, resources or {})
     await check_endpoints_kept(tx, model, name, charm)
     await _carry_config(tx, model, name, charm, config or {})
-    _put_resources(tx, model, name, resources or {})
+    await _replace_resources(tx, model, name, resources or {})
     changed = msgspec.structs.replace(
         application,
         charm=charm.sha256,
@@ -160,7 +163,7 @@ async def attach_resource(tx: Transaction, model: ModelId, name: str, resource: 
     _check_names(await charm_of(tx, model, application), {}, {}, {resource: blob})
     before = await tx.get(RESOURCES.of(model), name, resource)
     revision = 1 if before is None else before.revision + 1
-    tx.put(RESOURCES.of(model), name, resource, record=msgspec.structs.replace(blob, revision=revision))
+    await _replace_resources(tx, model, name, {resource: msgspec.structs.replace(blob, revision=revision)})
     changed = msgspec.structs.replace(
         application,
         resources={**application.resources, resource: blob.sha256},
@@ -284,6 +287,16 @@ def _set(values: Mapping[str, Scalar]) -> dict[str, Scalar]:
 def _put_resources(tx: Transaction, model: ModelId, name: str, resources: Mapping[str, Resource]) -> None:
     for resource, blob in resources.items():
         tx.put(RESOURCES.of(model), name, resource, record=blob)
+
+
+async def _replace_resources(
+    tx: Transaction, model: ModelId, name: str, resources: Mapping[str, Resource]
+) -> None:
+    for resource, blob in resources.items():
+        before = await tx.get(RESOURCES.of(model), name, resource)
+        if before is not None and before.sha256 != blob.sha256:
+            note_blob(tx, before.sha256)
+    _put_resources(tx, model, name, resources)
 
 
 async def _carry_config(tx: Transaction, model: ModelId, name: str, charm: Charm, config: Mapping[str, object]) -> None:

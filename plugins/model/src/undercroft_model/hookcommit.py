@@ -151,9 +151,9 @@ async def _add_storage(tx: Transaction, here: Standpoint, counts: Mapping[str, i
         if count < 1:
             raise NotValidError(f'cannot add {count} of storage "{name}"', field="storage")
     table = STORAGE_REQUESTS.of(here.model)
-    before = (await tx.get(table, *here.parts) or StorageRequests()).counts
-    after = {name: before.get(name, 0) + counts.get(name, 0) for name in sorted({*before, *counts})}
-    tx.put(table, *here.parts, record=StorageRequests(counts=after))
+    before = await tx.get(table, *here.parts) or StorageRequests()
+    after = {name: before.counts.get(name, 0) + counts.get(name, 0) for name in sorted({*before.counts, *counts})}
+    tx.put(table, *here.parts, record=msgspec.structs.replace(before, counts=after))
 
 
 async def _write_state(tx: Transaction, here: Standpoint, state: Mapping[str, str]) -> None:

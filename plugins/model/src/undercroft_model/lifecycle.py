@@ -23,6 +23,7 @@ import msgspec
 
 from undercroft_hookspecs.state import Life
 from undercroft_hookspecs.store import Check, Conflict, Delete, Revision
+from undercroft_model.blobholds import note_blobs
 from undercroft_model.burials import (
     Mortal,
     bury_application,
@@ -38,10 +39,12 @@ from undercroft_model.leftovers import Leftovers, read_leftovers
 from undercroft_model.machines import units_on
 from undercroft_model.relations import endpoint_in, other_endpoint, relations_of
 from undercroft_model.scopes import leave_scope
+from undercroft_model.storage.ending import doom_storage, let_go
 from undercroft_model.sweep import batches, delete_all, keys_under
 from undercroft_model.table import ModelTable
 from undercroft_model.tables import (
     APPLICATIONS,
+    CHARMS,
     CLEANUPS,
     MACHINES,
     MODEL,
@@ -52,6 +55,7 @@ from undercroft_model.tables import (
     RESOURCES,
     STATUS,
     STATUS_LOG,
+    STORAGE,
     UNITS,
     parts_of,
 )
@@ -175,6 +179,8 @@ class Reaper:
         if entry is not None and (only_if_gone or rows.decode(entry).life is not self._doom[kind]):
             return  # Another one of that name, or not yet.
         guard = Check(rows.key(*parts), Revision(0) if entry is None else entry.revision)
+        if kind == "application":
+            await note_blobs(self._store, [resource.sha256 for resource in await self._list(RESOURCES, *parts)])
         await delete_all(self._store, await belongings(*parts), guard=guard)
 
     async def _of_application(self, name: str) -> list[str]:
@@ -254,6 +260,8 @@ class Reaper:
         for relation in self._leftovers.relations.values():
             if endpoint_in(relation, parts[0]) is not None:
                 await self._run(leave_scope, relation.id, unit.name)
+        for storage in await self._list(STORAGE):
+            await self._run(let_go, storage.id, unit.name)
         await self._sweep("unit", *parts)
         await self._run(bury_unit, unit)
 
@@ -281,14 +289,23 @@ class Reaper:
         for application in applications:
             if force or application.life is Life.ALIVE:
                 await self._run(kill_application, application.name, force=force)
-        if applications:
+        if applications or await self._has_storage(force):
             return
+        charms = [charm.sha256 for charm in await self._list(CHARMS)]
+        await note_blobs(self._store, [*charms, *(resource.sha256 for resource in await self._list(RESOURCES))])
         notes = [CLEANUPS.of(self._model).key(*loss, "model", "self") for loss in ((), (LOSS,))]
         last = {MODEL.of(self._model).key("self"), *notes}
         # Again until nothing comes any more: an agent may not have noticed yet.
         while keys := set(await keys_under(self._store, f"/models/{self._model}/")) - last:
             await delete_all(self._store, keys)
         await delete_all(self._store, [*last, MODEL_NAMES.key(record.name)])
+
+    async def _has_storage(self, force: bool) -> bool:
+        """Whether there is storage that has to be taken down first, which is seen to; not with force."""
+        storage = await self._list(STORAGE)
+        for instance in storage:
+            await self._run(doom_storage, instance.id)
+        return bool(storage) and not force
 
     async def _kill_units(self, units: Sequence[Unit], *, force: bool = False) -> None:
         for batch in batches([unit.name for unit in units], MARKED_AT_ONCE):

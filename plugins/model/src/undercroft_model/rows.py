@@ -90,6 +90,10 @@ class Resource(Record, frozen=True, kw_only=True):
     revision: int = 0
 
 
+class BlobMark(Record, frozen=True, kw_only=True):
+    """Of a blob: that it may be needed no more, that somebody holds it, or that it is being removed. See `blobholds`."""
+
+
 class Operation(Record, frozen=True, kw_only=True):
     """What an operator asked for in one command: the tasks are its actions."""
 
@@ -107,9 +111,13 @@ class UnitActions(Record, frozen=True, kw_only=True):
 
 
 class StorageRequests(Record, frozen=True, kw_only=True):
-    """What a unit's charm has asked for with `storage-add`, and nobody has seen to yet: how many of each store."""
+    """What a unit is given beyond what its application says, and how much was made so far, by store."""
 
     counts: Mapping[str, int] = msgspec.field(default_factory=dict)
+    """Asked for by its charm with `storage-add`, or by an operator with `add-storage`."""
+    directives: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """How those were asked for, by an operator."""
+    made: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 class SecretsKey(Record, frozen=True, kw_only=True):

@@ -22,7 +22,16 @@ from undercroft_hookspecs.state import (
     Status,
     Unit,
 )
+from undercroft_hookspecs.storage_state import (
+    Filesystem,
+    FilesystemAttachment,
+    Pool,
+    StorageInstance,
+    Volume,
+    VolumeAttachment,
+)
 from undercroft_model.rows import (
+    BlobMark,
     BlockDevices,
     Cleanup,
     Config,
@@ -55,6 +64,13 @@ HOSTS = Table("/hosts/", Host)
 BLOCK_DEVICES = Table("/hosts/", BlockDevices)
 PRESENCE = Table("/hosts/", Presence)
 MODEL_NAMES = Table("/model-names/", ModelName)
+
+BLOB_NOTES = Table("/blobs/notes/", BlobMark)
+"""By the blob's SHA-256: whoever needed it may have gone."""
+BLOB_HOLDS = Table("/blobs/holds/", BlobMark)
+"""(SHA-256, token); leased."""
+BLOB_REMOVALS = Table("/blobs/removals/", BlobMark)
+"""By the blob's SHA-256; leased."""
 
 SECRETS_KEY = Table("/secrets-key/", SecretsKey)
 """`self` alone."""
@@ -99,6 +115,15 @@ UNIT_STATE = ModelTable("unit-state", UnitState)
 """(application, number)."""
 STORAGE_REQUESTS = ModelTable("storage-requests", StorageRequests)
 """(application, number)."""
+STORAGE = ModelTable("storage", StorageInstance)
+"""(store, number)."""
+VOLUMES = ModelTable("volumes", Volume)
+"""(*machine, number), or (number,) for one of the model's scope; the same for all of these."""
+VOLUME_ATTACHMENTS = ModelTable("volume-attachments", VolumeAttachment)
+FILESYSTEMS = ModelTable("filesystems", Filesystem)
+FILESYSTEM_ATTACHMENTS = ModelTable("filesystem-attachments", FilesystemAttachment)
+STORAGE_POOLS = ModelTable("storage-pools", Pool)
+"""By name; those that providers have by default are not there."""
 METER = ModelTable("meter", MeterStatus)
 """(application,) or (application, number)."""
 RESOURCES = ModelTable("resources", Resource)

@@ -22,6 +22,7 @@ from undercroft_hookspecs import (
     PlacementFacade,
     StoreUnavailable,
 )
+from undercroft_hookspecs.storage_facades import ProvisionerFacade
 from undercroft_model.blobs import Blobs
 from undercroft_model.charms.archives import CharmArchives
 from undercroft_model.devices import HostDevices
@@ -30,6 +31,8 @@ from undercroft_model.operator import Operator
 from undercroft_model.placement import Placement
 from undercroft_model.presence import HostPresence
 from undercroft_model.reaping import Reaping
+from undercroft_model.storage.pools import Providers, collected
+from undercroft_model.storage.provisioning import HostStorage
 from undercroft_model.unitside.facades import UnitFacades
 from undercroft_model.unitside.standpoint import Standpoint
 
@@ -79,7 +82,7 @@ class ModelWorker:
         blobs = Blobs(config.blobs or str(agent.data_dir / "blobs"), clock=clock)
         devices = HostDevices(store, agent.host, clock=clock, rng=rng)
         self._presence = HostPresence(store, agent.host, clock=clock, rng=rng)
-        self._reaping = Reaping(store, clock=clock, rng=rng)
+        self._reaping = Reaping(store, blobs, clock=clock, rng=rng)
         operator = Operator(
             store=store,
             host=agent.host,
@@ -97,6 +100,7 @@ class ModelWorker:
             BlobFacade: blobs,
             CharmArchiveFacade: CharmArchives(blobs),
             PlacementFacade: self._placement,
+            ProvisionerFacade: HostStorage(store, agent.host, clock=clock, rng=rng),
             Operator: operator,
         }
         self._worker: Worker = NoOpWorker()
@@ -141,7 +145,7 @@ class ModelWorker:
                 clock=self._agent.clock,
                 rng=self._agent.rng,
             )
-            facades = self._units[model, unit] = UnitFacades(here, self._keyring)
+            facades = self._units[model, unit] = UnitFacades(here, self._keyring, self._providers)
         kinds = (BlockDeviceView, BlobFacade, CharmArchiveFacade)
         shared: dict[type, object] = {kind: self._outputs[kind] for kind in kinds}
 
@@ -152,6 +156,9 @@ class ModelWorker:
             return found if found is not None else _chosen(shared, kind, *facades.kinds, MachineId)
 
         return output
+
+    def _providers(self) -> Providers:
+        return collected(self._agent.collect("undercroft_storage_providers"))
 
     def _machine(self, model: ModelId, unit: UnitName) -> MachineId:
         machine = self._placement.machine_of(model, str(unit))

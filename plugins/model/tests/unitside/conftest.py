@@ -48,7 +48,7 @@ class Units:
                 clock=world.clock,
                 rng=world.rng,
             )
-            self._facades[unit] = UnitFacades(here, self._keyring)
+            self._facades[unit] = UnitFacades(here, self._keyring, dict)
         found = self._facades[unit].get(kind)
         assert isinstance(found, kind)
         return found

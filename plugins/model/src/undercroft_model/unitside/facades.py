@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from undercroft_hookspecs.facades import CharmFacade
 from undercroft_hookspecs.hook_facades import HookFacade, SecretFacade
 from undercroft_hookspecs.relation_facades import LeadershipFacade, RelationFacade
+from undercroft_hookspecs.storage_facades import UnitStorageFacade
 from undercroft_hookspecs.unit_facades import (
     ActionFacade,
     ApplicationFacade,
@@ -25,17 +26,19 @@ from undercroft_model.unitside.host import OwnActions, OwnMeter, OwnNetwork, Own
 from undercroft_model.unitside.leadership import OwnLeadership
 from undercroft_model.unitside.relation import OwnRelations
 from undercroft_model.unitside.secret import OwnSecrets
+from undercroft_model.unitside.storage import OwnStorage
 from undercroft_model.unitside.unit import OwnApplication, OwnStatus, OwnUnit
 
 if TYPE_CHECKING:
     from undercroft_model.encryption import Keyring
+    from undercroft_model.storage.pools import Providers
     from undercroft_model.unitside.standpoint import Standpoint
 
 
 class UnitFacades:
     """The facades of one unit."""
 
-    def __init__(self, here: Standpoint, keyring: Keyring) -> None:
+    def __init__(self, here: Standpoint, keyring: Keyring, providers: Callable[[], Providers]) -> None:
         leadership = OwnLeadership(here)
         self._made: dict[type, object] = {}
         self._makers: Mapping[type, Callable[[], object]] = {
@@ -53,6 +56,7 @@ class UnitFacades:
             SecretFacade: lambda: OwnSecrets(here, keyring),
             StatusFacade: lambda: OwnStatus(here),
             UnitFacade: lambda: OwnUnit(here, leadership),
+            UnitStorageFacade: lambda: OwnStorage(here, providers),
         }
 
     @property

@@ -1,0 +1,62 @@
+"""Where a charm wants its filesystems mounted, and that no two get into each other's way."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from undercroft_hookspecs.errors import NotValidError
+from undercroft_model.tables import FILESYSTEM_ATTACHMENTS, FILESYSTEMS, MACHINES, parts_of
+
+if TYPE_CHECKING:
+    from undercroft_hookspecs.charm import StorageSpec
+    from undercroft_hookspecs.identity import ModelId
+    from undercroft_model.transaction import Transaction
+
+SYSTEM_FOLDERS = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/bin", "/sbin", "/lib", "/lib64")
+"""Nothing is mounted on these, or within."""
+NOT_THEMSELVES = ("/", "/home", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/log")  # noqa: S108
+"""Nothing is mounted on these, for it would hide what is there; within them it may be."""
+
+
+def mount_point(storage: str, spec: StorageSpec) -> str:
+    """Where the charm wants a piece of storage mounted; empty: where its agent likes.
+
+    Raises:
+        NotValidError: nothing may be mounted there; `field` is `location`.
+    """
+    if not spec.location:
+        return ""
+    path = spec.location if spec.maximum == 1 else f"{spec.location}/{storage}"
+    checked = PurePosixPath(path)
+    if not checked.is_absolute() or ".." in checked.parts or any(ord(letter) < 32 for letter in path):
+        raise NotValidError(f'"{path}" cannot be a mount point: it is not absolute and plain', field="location")
+    clean = str(checked).replace("//", "/")
+    inside = [folder for folder in SYSTEM_FOLDERS if checked.is_relative_to(folder)]
+    if inside or clean in NOT_THEMSELVES:
+        raise NotValidError(f'"{clean}" cannot be a mount point: it is the system\'s', field="location")
+    return clean
+
+
+async def check_mount_point(tx: Transaction, model: ModelId, machine: str, path: str, *, storage: str) -> None:
+    """Refuse a mount point on, in or around another one of the machine.
+
+    Raises:
+        NotValidError: it names both.
+    """
+    record = await tx.need(MACHINES.of(model), machine, what="machine")
+    counted = msgspec.structs.replace(record, mount_points=record.mount_points + 1)
+    tx.put(MACHINES.of(model), machine, record=counted)
+    wanted = PurePosixPath(path)
+    for mounted in (await tx.look(FILESYSTEM_ATTACHMENTS.of(model))).values():
+        there = mounted.path or (mounted.info.path if mounted.info is not None else "")
+        if mounted.machine != machine or not there:
+            continue
+        taken = PurePosixPath(there)
+        if wanted.is_relative_to(taken) or taken.is_relative_to(wanted):
+            filesystem = await tx.get(FILESYSTEMS.of(model), *parts_of(mounted.filesystem))
+            other = filesystem.storage if filesystem is not None else mounted.filesystem
+            message = f'mount point "{path}" for "{storage}" overlaps with "{taken}" for "{other}"'
+            raise NotValidError(message, field="location")
