@@ -1,0 +1,1 @@
+"""The hook tools: one module for each group of them."""

@@ -1,0 +1,81 @@
+"""What the unit is told of its application and model: config-get, goal-state, credential-get and resource-get."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from undercroft_hookspecs.errors import UndercroftError
+from undercroft_hookspecs.hook_tools import (
+    ConfigContext,
+    CredentialContext,
+    Flag,
+    GoalStateContext,
+    ResourcesContext,
+    ToolUsageError,
+)
+from undercroft_uniter.jujuc.tools.tool import ANSWER, Tool, failed
+
+if TYPE_CHECKING:
+    from undercroft_hookspecs.hook_tools import HookContext, ToolCall
+
+
+async def _config(context: HookContext, call: ToolCall) -> object:
+    key = call.arguments[0] if call.arguments else ""
+    with_unset = "all" in call.switches
+    if key and with_unset:
+        raise ToolUsageError("cannot use argument --all together with an option's name")
+    settings = await context.get(ConfigContext).settings()
+    if key:
+        return settings.get(key)
+    return {name: value for name, value in sorted(settings.items()) if with_unset or value is not None}
+
+
+async def _goals(context: HookContext, call: ToolCall) -> object:
+    del call
+    return await context.get(GoalStateContext).goal_state()
+
+
+async def _credential(context: HookContext, call: ToolCall) -> object:
+    del call
+    try:
+        return await context.get(CredentialContext).credential()
+    except UndercroftError as error:
+        raise failed("cannot access cloud credentials", error) from error
+
+
+async def _resource(context: HookContext, call: ToolCall) -> str:
+    return str(await context.get(ResourcesContext).resource(call.arguments[0]))
+
+
+CONFIG = Tool(
+    name="config-get",
+    summary="Print the application's config",
+    usage="[<option>]",
+    details="Without an option, prints all that are set or have a default.",
+    formats=ANSWER,
+    arity=(0, 1),
+    options=(Flag(names=("a", "all"), summary="print those that are not set, too"),),
+    work=_config,
+)
+GOALS = Tool(
+    name="goal-state",
+    summary="Print which units and relations there are to be, with their statuses",
+    formats=("yaml", "json"),
+    work=_goals,
+)
+CREDENTIAL = Tool(
+    name="credential-get",
+    summary="Print the cloud and its credential",
+    details="Only an application that is trusted may see it.",
+    formats=ANSWER,
+    work=_credential,
+)
+RESOURCE = Tool(
+    name="resource-get",
+    summary="Print where the file of a resource is",
+    usage="<resource>",
+    details="It is fetched if there is none yet, or another one has been attached. No newline follows the path.",
+    arity=(1, 1),
+    work=_resource,
+)
+TOOLS = (CONFIG, GOALS, CREDENTIAL, RESOURCE)
