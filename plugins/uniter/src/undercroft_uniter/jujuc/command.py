@@ -62,6 +62,7 @@ async def run(
             arguments=_checked(tool, parsed.arguments),
             values=parsed.values,
             switches=frozenset(parsed.switches),
+            format=form,
             folder=folder,
             read=read,
             warn=warnings.append,
