@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from undercroft_hookspecs.state import Life
 from undercroft_model.reckoning import application_status, base_of, status_entry, timestamp, unit_statuses
 from undercroft_model.relations import other_endpoint
+from undercroft_model.storage.document import storage_document
 from undercroft_model.view import View, read_view
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def document_of(view: View, *, now: datetime, version: str = JUJU_VERSION) -> di
             name: _application(view, application, related.get(name, ()), version)
             for name, application in sorted(view.applications.items())
         },
-        "storage": {},
+        "storage": storage_document(view.storage),
         "controller": {"timestamp": f"{now:%H:%M:%SZ}"},
     }
 

@@ -15,7 +15,9 @@ import msgspec
 
 from undercroft_model.hosts import read_hosts
 from undercroft_model.models import model_id
+from undercroft_model.storage.document import StorageView, read_storage
 from undercroft_model.tables import APPLICATIONS, CHARMS, LEADERS, MACHINES, PORTS, RELATIONS, STATUS, UNITS, parts_of
+from undercroft_model.transaction import Transaction
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.charm import Charm
@@ -43,6 +45,7 @@ class View:
     ports: Mapping[str, OpenedPorts]
     leaders: Mapping[str, str]
     charms: Mapping[str, Charm]
+    storage: StorageView
 
     def host_of(self, machine: str) -> Host | None:
         """The host that a machine is."""
@@ -68,10 +71,13 @@ async def read_view(store: Store, model: Model) -> View:
     lists: dict[str, Sequence[Entry]] = {}
     for name in (table.name for table in (MACHINES, APPLICATIONS, UNITS, STATUS, RELATIONS, PORTS, LEADERS, CHARMS)):
         lists[name] = (await store.list(f"/models/{model.uuid}/{name}/")).entries
-    return await asyncio.to_thread(_decode, model, hosts, lists)
+    storage = await read_storage(Transaction(store), model_id(model))
+    return await asyncio.to_thread(_decode, model, hosts, lists, storage)
 
 
-def _decode(model: Model, hosts: Mapping[str, HostSeen], lists: Mapping[str, Sequence[Entry]]) -> View:
+def _decode(
+    model: Model, hosts: Mapping[str, HostSeen], lists: Mapping[str, Sequence[Entry]], storage: StorageView
+) -> View:
     uuid = model_id(model)
 
     def records(table: ModelTable[R]) -> dict[tuple[str, ...], R]:
@@ -94,4 +100,5 @@ def _decode(model: Model, hosts: Mapping[str, HostSeen], lists: Mapping[str, Seq
         ports={"/".join(parts): ports for parts, ports in records(PORTS).items()},
         leaders={parts[0]: leader.unit for parts, leader in records(LEADERS).items()},
         charms={charm.sha256: charm for charm in records(CHARMS).values()},
+        storage=storage,
     )

@@ -91,6 +91,7 @@ class ModelWorker:
             rng=rng,
             blobs=blobs,
             keyring=keyring,
+            providers=self._providers,
             # Core's Role of a command knows the model's name that the command was given.
             wanted=getattr(role, "model", None),
         )

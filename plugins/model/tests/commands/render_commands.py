@@ -27,6 +27,10 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         *("add-unit", "remove-unit", "resolved", "show-unit", "machines", "remove-machine", "ssh", "scp"),
     ),
     "What goes on": ("status", "show-status-log", "debug-log", "store"),
+    "Storage": (
+        *("storage", "show-storage", "add-storage", "attach-storage", "detach-storage", "remove-storage"),
+        *("storage-pools", "create-storage-pool", "update-storage-pool", "remove-storage-pool"),
+    ),
     "Actions": ("run", "exec", "actions", "operations", "show-operation", "show-task", "cancel-task"),
     "Secrets": (
         *("add-secret", "update-secret", "grant-secret", "revoke-secret", "secrets", "show-secret", "remove-secret"),
