@@ -69,6 +69,11 @@ class UnitPaths:
         return self.own / "storage.json"
 
     @property
+    def secrets(self) -> Path:
+        """Which news of secrets the charm has been told of."""
+        return self.own / "secrets.json"
+
+    @property
     def deployer(self) -> Path:
         """What the charm's deployer writes down: which paths are the charm's, and which charm is being deployed."""
         return self.own / "deployer"

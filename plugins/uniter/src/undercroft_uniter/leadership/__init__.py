@@ -1,0 +1,1 @@
+"""Whether the unit leads its application: kept, given up, and waited for."""
