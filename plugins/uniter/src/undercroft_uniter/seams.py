@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.hook_tools import RelationContext
@@ -90,6 +90,8 @@ class Executions(Protocol):
 
     async def action(self, action: Action) -> Execution:
         """For an action of the charm, or `juju-exec` with its parameters `command` and `timeout`.
+
+        Its task is marked as running by the operation, after this and before `run`.
 
         Raises:
             ActionNotValid: the charm does not define it, or not with such parameters.
@@ -256,3 +258,10 @@ class AgentStatus(Protocol):
 
     async def set(self, current: str, message: str = "", *, data: Mapping[str, object] | None = None) -> None:
         """Say it."""
+
+
+Watch: TypeAlias = "Callable[[], AbstractAsyncContextManager[RemoteState]]"
+"""Begins to watch the model anew, with all counters at their beginning; leaving ends that.
+
+When the watch has failed, `changed` raises its error. Raises NotFoundError: the unit has been removed.
+"""

@@ -63,6 +63,9 @@ class OperationState(Record, frozen=True, kw_only=True):
     boot_id: str = ""
     """The boot in which start was last run."""
     charm_modified_version: int = 0
+    """The application's, when this charm was installed, or upgraded to."""
+    reboot_boot_id: str = ""
+    """The boot in which a hook has asked for the machine to be rebooted."""
 
     def to(
         self,

@@ -1,0 +1,45 @@
+"""The end of a unit."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from undercroft_hookspecs import NotFoundError, UnitHasSubordinates
+from undercroft_hookspecs.state import Life
+
+if TYPE_CHECKING:
+    from undercroft_hookspecs.unit_facades import UnitFacade
+
+_log = logging.getLogger(__name__)
+
+
+async def become_dead(unit: UnitFacade) -> None:
+    """Wait until the unit's subordinates are gone, and let it be dead: whoever deployed it removes what is left."""
+    try:
+        await unit.remove_subordinates()
+        async with unit.watch_unit() as states:
+            async for state in states:
+                if state.life is Life.DEAD:
+                    return
+                if not state.subordinates and await _has_died(unit):
+                    return
+    except NotFoundError:
+        _log.info("the unit has been removed already")
+
+
+async def is_removed(unit: UnitFacade) -> bool:
+    """Whether there is no such unit any more."""
+    try:
+        await unit.unit()
+    except NotFoundError:
+        return True
+    return False
+
+
+async def _has_died(unit: UnitFacade) -> bool:
+    try:
+        await unit.ensure_dead()
+    except UnitHasSubordinates:  # One has come in between; the unit will be seen again when it goes.
+        return False
+    return True

@@ -1,0 +1,206 @@
+"""Running a hook, or passing it over."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from undercroft_hookspecs import NotFoundError, NotLeaderError
+from undercroft_uniter.errors import HookFailed
+from undercroft_uniter.hook.info import HookInfo, HookKind
+from undercroft_uniter.operation.reboot import say_rebooting
+from undercroft_uniter.operation.state import OperationKind, Step
+from undercroft_uniter.operation.step import Operation, Outcome
+from undercroft_uniter.operation.workload import say_after, say_before
+
+if TYPE_CHECKING:
+    from undercroft_hookspecs.unit_facades import ConfigHashes
+    from undercroft_uniter.operation.rooms import Rooms
+    from undercroft_uniter.operation.state import OperationState
+    from undercroft_uniter.seams import Ending, Execution, RemoteState
+
+_log = logging.getLogger(__name__)
+
+_FOLLOWED_BY = {HookKind.UPGRADE_CHARM: HookKind.CONFIG_CHANGED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What was wanted when a hook's operation was made: what changed later is for another hook."""
+
+    hashes: ConfigHashes
+    suspended: frozenset[int] = frozenset()
+    """The relations that are suspended."""
+
+
+class RunHook(Operation):
+    """Run a hook."""
+
+    __slots__ = ("_execution", "_remote", "_rooms", "_sight", "hook")
+
+    def __init__(self, hook: HookInfo, rooms: Rooms, *, remote: RemoteState, sight: Sight) -> None:
+        self.hook = hook.validate()
+        self._rooms = rooms
+        self._remote = remote
+        self._sight = sight
+        self._execution: Execution | None = None
+
+    def __str__(self) -> str:
+        return f"run {describe(self.hook)} hook"
+
+    @property
+    def lock_reason(self) -> str:
+        """The hook."""
+        return describe(self.hook)
+
+    @property
+    def changes_charm(self) -> bool:
+        """While a charm takes over from another, nobody else may call it."""
+        return self.hook.kind is HookKind.UPGRADE_CHARM
+
+    async def prepare(self, state: OperationState) -> Outcome:
+        """See whether the hook still makes sense, and say what is about to happen."""
+        hook, rooms = self.hook, self._rooms
+        if hook.kind is HookKind.LEADER_ELECTED and not await rooms.leadership.guarantee():
+            _log.info("%s: no longer the leader: leader-elected is not run", rooms.unit)
+            return Outcome(is_all=True)
+        try:
+            script = self._script()
+        except NotFoundError as error:
+            _log.warning("%s: %s hook is not run: %s", rooms.unit, describe(hook), error)
+            return Outcome(is_all=True)
+        self._execution = await rooms.executions.hook(hook, script)
+        # Before it is written down that the hook was begun: if the store is away now, nothing has been.
+        await say_before(hook.kind, state, rooms.model.status)
+        if hook.kind is not HookKind.UPDATE_STATUS:
+            await rooms.agent_status.set("executing", f"running {script} hook{_about(hook)}")
+        return Outcome(state=state.to(OperationKind.RUN_HOOK, Step.PENDING, hook=hook))
+
+    async def execute(self, state: OperationState) -> Outcome:
+        """Run the script; one that fails leaves the state as it is."""
+        assert self._execution is not None
+        execution = self._execution
+        ending = await execution.run()
+        state = msgspec.structs.replace(state, status_set=state.status_set or ending.is_status_set)
+        if ending.reboot == "now":
+            queued = state.to(OperationKind.RUN_HOOK, Step.QUEUED, hook=self.hook)
+            return await say_rebooting(queued, self._rooms, by=execution.script)
+        if ending.failure:
+            _log.error("%s: hook %s failed: %s", self._rooms.unit, execution.script, ending.failure)
+            return Outcome(error=HookFailed(execution.script, ending.failure))
+        self._log_success(execution.script, ending)
+        done = self._seen(state.to(OperationKind.RUN_HOOK, Step.DONE, hook=self.hook))
+        if ending.reboot == "after":
+            return await say_rebooting(done, self._rooms, by=execution.script)
+        return Outcome(state=done)
+
+    async def commit(self, state: OperationState) -> Outcome:
+        """Let the hook's room know, and say what follows."""
+        hook, rooms = self.hook, self._rooms
+        was_run = (state.kind, state.step, state.hook) == (OperationKind.RUN_HOOK, Step.DONE, hook)
+        if hook.kind.is_relation:
+            await rooms.relations.commit(hook)
+        elif hook.kind.is_storage:
+            await rooms.storage.commit(hook)
+        elif hook.kind.is_secret:
+            await self._remote.secret_done(hook)
+        if was_run:
+            await say_after(hook.kind, state, rooms.model.status)
+            await self._say_suspended()
+        else:
+            state = self._seen(state)
+        return Outcome(state=_next_state(hook.kind, state))
+
+    def _script(self) -> str:
+        if self.hook.kind.is_relation:
+            return self._rooms.relations.prepare(self.hook)
+        if self.hook.kind.is_storage:
+            return self._rooms.storage.prepare(self.hook)
+        return str(self.hook.kind)
+
+    def _seen(self, state: OperationState) -> OperationState:
+        """Kept with the fact that the hook was run: written later, it could be what the hook has not seen."""
+        if self.hook.kind is HookKind.CONFIG_CHANGED:
+            hashes = self._sight.hashes
+            return msgspec.structs.replace(
+                state, config_hash=hashes.config, trust_hash=hashes.trust, addresses_hash=hashes.addresses
+            )
+        if self.hook.kind is HookKind.START:
+            return msgspec.structs.replace(state, boot_id=self._rooms.boot_id)
+        return state
+
+    def _log_success(self, script: str, ending: Ending) -> None:
+        if ending.is_missing:
+            _log.debug("%s: skipped %s hook: the charm has none", self._rooms.unit, script)
+        else:
+            _log.info("%s: ran %s hook", self._rooms.unit, script)
+
+    async def _say_suspended(self) -> None:
+        relation = self.hook.relation
+        is_broken = self.hook.kind is HookKind.RELATION_BROKEN and relation in self._sight.suspended
+        if is_broken and relation is not None and self._rooms.leadership.is_leader():
+            try:
+                await self._rooms.model.relations.set_relation_status(relation, "suspended")
+            except (NotLeaderError, NotFoundError) as error:
+                _log.info("%s: relation %d is not said to be suspended: %s", self._rooms.unit, relation, error)
+
+
+class SkipHook(RunHook):
+    """Do what follows from a hook without running it: an operator wants it so, or it was run before a crash."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return f"skip {describe(self.hook)} hook"
+
+    @property
+    def lock_reason(self) -> str:
+        """None: no charm code is run."""
+        return ""
+
+    async def prepare(self, state: OperationState) -> Outcome:
+        """Nothing."""
+        del state
+        return Outcome(is_all=True)
+
+
+def describe(hook: HookInfo) -> str:
+    """A hook for people: `relation-joined (3; mysql/0)`."""
+    if hook.kind.is_relation:
+        who = f"; {hook.remote_unit or hook.remote_application}"
+        return f"{hook.kind} ({hook.relation}{who})"
+    if hook.kind.is_storage:
+        return f"{hook.kind} ({hook.storage})"
+    if hook.kind.is_secret:
+        return f"{hook.kind} ({hook.secret})"
+    return str(hook.kind)
+
+
+def _about(hook: HookInfo) -> str:
+    about = hook.remote_unit or (f"secret:{hook.secret}" if hook.secret else "")
+    return f" for {about}" if about else ""
+
+
+def _next_state(kind: HookKind, state: OperationState) -> OperationState:
+    following = _FOLLOWED_BY.get(kind)
+    if kind is HookKind.CONFIG_CHANGED and not state.started:
+        following = HookKind.START
+    state = _flagged(kind, state)
+    if following is None:
+        return state.to(OperationKind.CONTINUE, Step.PENDING)
+    return state.to(OperationKind.RUN_HOOK, Step.QUEUED, hook=HookInfo(kind=following))
+
+
+def _flagged(kind: HookKind, state: OperationState) -> OperationState:
+    if kind is HookKind.INSTALL:
+        return msgspec.structs.replace(state, installed=True, removed=False)
+    if kind is HookKind.START:
+        return msgspec.structs.replace(state, started=True, stopped=False)
+    if kind is HookKind.STOP:
+        return msgspec.structs.replace(state, stopped=True)
+    if kind is HookKind.REMOVE:
+        return msgspec.structs.replace(state, removed=True)
+    return state

@@ -1,0 +1,106 @@
+"""Resolves, runs, and resolves again, until something ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from undercroft_uniter.errors import Waiting
+from undercroft_uniter.resolver.availability import is_available, set_available
+from undercroft_uniter.stopping import unless_stopped
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from undercroft import Stop
+    from undercroft.fortress import Guard
+    from undercroft_uniter.operation.executor import Executor
+    from undercroft_uniter.operation.step import Operation
+    from undercroft_uniter.remotestate.snapshot import Snapshot
+    from undercroft_uniter.resolver.local import LocalState
+    from undercroft_uniter.seams import RemoteState
+
+
+class Resolver(Protocol):
+    """Says what is next."""
+
+    async def next(self, local: LocalState, snapshot: Snapshot) -> Operation | None:
+        """The next operation; None: nothing, the unit is idle. Raises Waiting: nothing, but it is not idle."""
+        ...
+
+
+class Loop:
+    """The inner loop of a unit: one operation after the other, as long as there are any, then a wait for news."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        executor: Executor,
+        remote: RemoteState,
+        local: LocalState,
+        guard: Guard,
+        stop: Stop,
+        on_idle: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._resolver = resolver
+        self._executor = executor
+        self._remote = remote
+        self._local = local
+        self._guard = guard
+        self._stop = stop
+        self._on_idle = on_idle
+
+    async def run(self) -> NoReturn:
+        """Go on for ever.
+
+        Raises:
+            Stopping: the agent is asked to stop.
+            UndercroftError: what the resolver or an operation raised: the local state is as it was then.
+        """
+        await set_available(self._guard, is_available(self._executor.state), self._stop)
+        while True:
+            operation = await self._next()
+            if operation.changes_charm:
+                await set_available(self._guard, False, self._stop)
+            try:
+                async with self._forwarding(operation):
+                    await self._executor.run(operation)
+            finally:
+                self._local.state = self._executor.state
+            await set_available(self._guard, is_available(self._executor.state), self._stop)
+
+    async def _next(self) -> Operation:
+        while True:
+            async with unless_stopped(self._stop):
+                snapshot = self._remote.snapshot()
+                try:
+                    operation = await self._resolver.next(self._local, snapshot)
+                except Waiting:
+                    pass
+                else:
+                    if operation is not None:
+                        return operation
+                    await self._on_idle()
+                await self._remote.changed()
+
+    @asynccontextmanager
+    async def _forwarding(self, operation: Operation) -> AsyncIterator[None]:
+        """Tell the operation of changes while it runs; a watch that fails is only heard of when it has ended."""
+        if not operation.heeds_remote:
+            yield
+            return
+        forwarding = asyncio.create_task(self._forward(operation), name=f"forward to {operation}")
+        try:
+            yield
+        finally:
+            forwarding.cancel()
+            (outcome,) = await asyncio.gather(forwarding, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    async def _forward(self, operation: Operation) -> None:
+        while True:
+            await self._remote.changed()
+            operation.remote_changed(self._remote.snapshot())
