@@ -289,9 +289,7 @@ def _put_resources(tx: Transaction, model: ModelId, name: str, resources: Mappin
         tx.put(RESOURCES.of(model), name, resource, record=blob)
 
 
-async def _replace_resources(
-    tx: Transaction, model: ModelId, name: str, resources: Mapping[str, Resource]
-) -> None:
+async def _replace_resources(tx: Transaction, model: ModelId, name: str, resources: Mapping[str, Resource]) -> None:
     for resource, blob in resources.items():
         before = await tx.get(RESOURCES.of(model), name, resource)
         if before is not None and before.sha256 != blob.sha256:

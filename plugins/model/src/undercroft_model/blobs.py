@@ -26,7 +26,7 @@ from undercroft.files import ChecksumError, copy, in_thread
 from undercroft_hookspecs.errors import AlreadyExistsError, NotFoundError, NotValidError, UndercroftError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from undercroft_hookspecs.worker import Clock
 
@@ -64,13 +64,17 @@ class Blobs:
         if self._folder is None:
             self._filesystem, self._root = _opened(url, options)
 
-    async def put(self, source: Path) -> str:
+    async def put(self, source: Path, *, claim: Callable[[str], Awaitable[None]] | None = None) -> str:
         """Keep the content of a file, and give its SHA-256. What is there already is not written again.
+
+        `claim` is awaited with the SHA-256 before anything is looked for or written.
 
         Raises:
             BlobError: the place cannot be written to.
         """
         sha256, size = await in_thread(_measured, source)
+        if claim is not None:
+            await claim(sha256)
         if self._folder is not None:
             await self._put_locally(self._folder, source, sha256)
         elif await self._size(sha256) != size:

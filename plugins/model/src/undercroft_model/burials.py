@@ -11,6 +11,7 @@ import msgspec
 
 from undercroft_hookspecs.state import Life
 from undercroft_model.applications import remove_application
+from undercroft_model.blobholds import note_blob
 from undercroft_model.cleanups import note_loss
 from undercroft_model.relations import relation_dying
 from undercroft_model.table import ModelTable
@@ -118,6 +119,7 @@ async def bury_charm(tx: Transaction, model: ModelId, sha256: str) -> None:
     units = (await tx.look(UNITS.of(model))).values()
     if not any(unit.charm == sha256 for unit in units):
         tx.delete(CHARMS.of(model), sha256)
+        note_blob(tx, sha256)
 
 
 async def _note_if_dying(

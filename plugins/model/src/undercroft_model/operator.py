@@ -10,12 +10,16 @@ $UNDERCROFT_MODEL), else what `undercroft switch` wrote, else `default`, made on
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from undercroft.files import in_thread, write_atomic
 from undercroft_hookspecs.errors import NotFoundError
+from undercroft_model.blobholds import holding
+from undercroft_model.blobremoval import remove_unneeded
+from undercroft_model.blobs import BlobError
 from undercroft_model.hosts import describe_host
 from undercroft_model.lifecycle import reap
 from undercroft_model.models import find_model, model_id, open_model
@@ -24,18 +28,23 @@ from undercroft_model.transaction import Transaction, change
 if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from undercroft_hookspecs.identity import HostId, ModelId
     from undercroft_hookspecs.state import Host, Model
     from undercroft_hookspecs.store import Store
     from undercroft_hookspecs.worker import Clock
+    from undercroft_model.blobholds import BlobHold
     from undercroft_model.blobs import Blobs
     from undercroft_model.encryption import Keyring
+    from undercroft_model.storage.pools import Providers
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 CURRENT = "current-model"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,8 @@ class Operator:
     rng: random.Random
     blobs: Blobs
     keyring: Keyring
+    providers: Callable[[], Providers] = dict
+    """The storage providers of the plugins that are installed here."""
     wanted: str | None = None
 
     async def change(self, decide: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -93,6 +104,10 @@ class Operator:
         """Make a model the current one. It is remembered by its UUID: a namesake that comes later is another."""
         await in_thread(self.data_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
         await write_atomic(self.data_dir / CURRENT, f"{model.uuid}\n".encode())
+
+    def holding(self) -> AbstractAsyncContextManager[BlobHold]:
+        """Hold blobs while this is open; see `blobholds`."""
+        return holding(self.store, clock=self.clock, rng=self.rng)
 
     async def here(self) -> Host:
         """What this machine is."""
@@ -137,3 +152,7 @@ class Desk:
     async def reap(self) -> None:
         """Remove what can be removed by now."""
         await reap(self.store, self.model, clock=self.operator.clock, rng=self.operator.rng)
+        try:
+            await remove_unneeded(self.store, self.operator.blobs, clock=self.operator.clock)
+        except BlobError as error:  # The agents will see to it.
+            logger.warning("charms and resources that nobody needs are left for now: %s", error)

@@ -162,3 +162,18 @@ def test_pack_gives_the_path_of_the_archive(undercroft: CommandLine, server: str
     (archive,) = Path("out").glob("*.charm")
     assert Path(ran.out.strip()) == archive
     assert "there is no such folder" in undercroft.refused("pack", server, "-o", "absent")
+
+
+def test_the_archives_and_resources_that_nobody_needs_are_removed(undercroft: CommandLine, server: str) -> None:
+    for content in ("old", "new"):
+        Path(content).write_text(content)
+    undercroft.ok("deploy", server, "web", "--resource", "data=old")
+    undercroft.ok("deploy", server, "other")
+    undercroft.ok("attach-resource", "web", "data=new")
+    undercroft.ok("remove-application", "web", "--force", "--no-prompt")
+
+    assert len(list(undercroft.data.glob("plugins/model/blobs/*/*"))) == 1
+    undercroft.ok("remove-application", "other", "--force", "--no-prompt")
+
+    assert list(undercroft.data.glob("plugins/model/blobs/*/*")) == []
+    assert [entry.key for entry in undercroft.on_store(lambda store: store.list("/blobs/")).entries] == []

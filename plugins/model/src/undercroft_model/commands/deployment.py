@@ -26,6 +26,7 @@ from undercroft_model.units import add_units_in_batches
 if TYPE_CHECKING:
     from undercroft_hookspecs.charm import Charm
     from undercroft_model.applications import Deployed
+    from undercroft_model.blobholds import BlobHold
     from undercroft_model.operator import Desk
 
 UNKNOWN = "0" * 64
@@ -69,10 +70,12 @@ async def deploy_charm(desk: Desk, wanted: str, name: str | None, wishes: Wishes
             resources=dict.fromkeys(wishes.resources, Resource(sha256=UNKNOWN)),
         )
         await _rehearse(desk, deployment)
-        async with progress(f"Keeping the archive of {charm.name}", clock=desk.operator.clock):
-            await desk.operator.blobs.put(found.archive)
-        resources = {key: await _kept(desk, charm, key, path) for key, path in wishes.resources.items()}
-        deployed = await _deploy(desk, replace(deployment, resources=resources))
+        async with desk.operator.holding() as hold:
+            async with progress(f"Keeping the archive of {charm.name}", clock=desk.operator.clock):
+                await desk.operator.blobs.put(found.archive, claim=hold.add)
+            resources = {key: await _kept(desk, charm, key, path, hold) for key, path in wishes.resources.items()}
+            deployed = await _deploy(desk, replace(deployment, resources=resources), hold)
+        await _add_missing(desk, deployment, deployed)
     say(f'Deploying "{application}" from local charm "{charm.name}", revision {_revision(deployed)}')
     return application
 
@@ -106,9 +109,15 @@ async def refresh_charm(
             return application.charm_url
 
         await decide(Transaction(desk.store), dict.fromkeys(resources, Resource(sha256=UNKNOWN)))
-        await desk.operator.blobs.put(found.archive)
-        kept = {key: await _kept(desk, charm, key, path) for key, path in resources.items()}
-        url = await desk.operator.change(lambda tx: decide(tx, kept))
+        async with desk.operator.holding() as hold:
+            await desk.operator.blobs.put(found.archive, claim=hold.add)
+            kept = {key: await _kept(desk, charm, key, path, hold) for key, path in resources.items()}
+
+            async def decide_held(tx: Transaction) -> str:
+                await hold.check(tx)
+                return await decide(tx, kept)
+
+            url = await desk.operator.change(decide_held)
     say(f'Added local charm "{charm.name}", revision {url.rpartition("-")[2]}, to the model')
 
 
@@ -121,8 +130,14 @@ async def attach(desk: Desk, application: str, name: str, path: str) -> None:
     """
     await attach_resource(Transaction(desk.store), desk.model, application, name, Resource(sha256=UNKNOWN))
     charm = await desk.look(charm_of, await desk.look(need_application, application))
-    blob = await _kept(desk, charm, name, path)
-    await desk.run(attach_resource, application, name, blob)
+    async with desk.operator.holding() as hold:
+        blob = await _kept(desk, charm, name, path, hold)
+
+        async def decide(tx: Transaction) -> None:
+            await hold.check(tx)
+            await attach_resource(tx, desk.model, application, name, blob)
+
+        await desk.operator.change(decide)
 
 
 async def resources_document(desk: Desk, name: str) -> dict[str, object]:
@@ -161,26 +176,34 @@ async def _rehearse(desk: Desk, deployment: Deployment) -> None:
     await deploy_application(Transaction(desk.store), desk.model, deployment, here=here, now=now)
 
 
-async def _deploy(desk: Desk, deployment: Deployment) -> Deployed:
+async def _deploy(desk: Desk, deployment: Deployment, hold: BlobHold) -> Deployed:
+    here, now = await desk.operator.here(), desk.operator.clock.now()
+
+    async def decide(tx: Transaction) -> Deployed:
+        await hold.check(tx)
+        return await deploy_application(tx, desk.model, deployment, here=here, now=now)
+
+    return await desk.operator.change(decide)
+
+
+async def _add_missing(desk: Desk, deployment: Deployment, deployed: Deployed) -> None:
     here, clock, rng = await desk.operator.here(), desk.operator.clock, desk.operator.rng
-    deployed = await desk.run(deploy_application, deployment, here=here, now=clock.now())
     if deployed.missing:
         to = deployment.to[len(deployed.units) :]
         async with progress(f"Adding {deployed.missing} more units of {deployment.name}", clock=clock):
             await add_units_in_batches(
                 desk.store, desk.model, deployment.name, deployed.missing, to=to, here=here, clock=clock, rng=rng
             )
-    return deployed
 
 
-async def _kept(desk: Desk, charm: Charm, name: str, path: str) -> Resource:
+async def _kept(desk: Desk, charm: Charm, name: str, path: str, hold: BlobHold) -> Resource:
     """Keep the file of a resource."""
     if name not in charm.resources:
         raise NotValidError(f'charm "{charm.name}" has no resource called "{name}"', field="resource")
     file = await in_thread(Path(path).expanduser)
     if not await in_thread(file.is_file):
         raise NotFoundError(path, f'resource "{name}": there is no file {path}')
-    sha256 = await desk.operator.blobs.put(file)
+    sha256 = await desk.operator.blobs.put(file, claim=hold.add)
     size = (await in_thread(file.stat)).st_size
     return Resource(sha256=sha256, size_bytes=size, filename=charm.resources[name].filename or file.name)
 

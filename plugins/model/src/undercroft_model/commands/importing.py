@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from undercroft.files import in_thread
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undercroft_hookspecs.charm import Charm
+    from undercroft_model.applications import Deployed
+    from undercroft_model.blobholds import BlobHold
     from undercroft_model.charms.document import Entry
     from undercroft_model.operator import Operator
+    from undercroft_model.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,15 @@ class Wanted:
 
     deployment: Deployment
     exposed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Where the charms and resources of an export are: among the blobs, or in a folder beside it."""
+
+    operator: Operator
+    beside: Path | None
+    hold: BlobHold
 
 
 async def import_model(operator: Operator, data: bytes, file: str, name: str | None, charms: Path | None) -> str:
@@ -49,29 +62,36 @@ async def import_model(operator: Operator, data: bytes, file: str, name: str | N
     model = keys["model"].mapping() if "model" in keys else {}
     settings = {key: value.scalar() for key, value in model["config"].mapping().items()} if "config" in model else {}
     applications = keys["applications"].mapping() if "applications" in keys else {}
-    wanted = [await _wanted(operator, key, entry, charms) for key, entry in applications.items()]
     relations = [entry.texts() for entry in keys["relations"].items()] if "relations" in keys else []
     if any(len(pair) != 2 for pair in relations):
         raise keys["relations"].error("pairs of endpoints")
     called = name or model["name"].text()
-    record = await operator.change(
-        lambda tx: create_model(tx, called, now=operator.clock.now(), rng=operator.rng, config=settings)
-    )
-    desk = Desk(operator=operator, record=record)
-    try:
-        await _fill(desk, wanted, relations)
-    except BaseException:
-        await desk.run(destroy_model, force=True)
-        await desk.reap()
-        raise
+    async with operator.holding() as hold:
+        files = Files(operator=operator, beside=charms, hold=hold)
+        wanted = [await _wanted(files, key, entry) for key, entry in applications.items()]
+        record = await operator.change(
+            lambda tx: create_model(tx, called, now=operator.clock.now(), rng=operator.rng, config=settings)
+        )
+        desk = Desk(operator=operator, record=record)
+        try:
+            await _fill(desk, wanted, relations, hold)
+        except BaseException:
+            await desk.run(destroy_model, force=True)
+            await desk.reap()
+            raise
     return record.name
 
 
-async def _fill(desk: Desk, wanted: list[Wanted], relations: list[tuple[str, ...]]) -> None:
+async def _fill(desk: Desk, wanted: list[Wanted], relations: list[tuple[str, ...]], hold: BlobHold) -> None:
     here, clock = await desk.operator.here(), desk.operator.clock
+
+    async def decide(tx: Transaction, deployment: Deployment) -> Deployed:
+        await hold.check(tx)
+        return await deploy(tx, desk.model, deployment, here=here, now=clock.now())
+
     for each in wanted:
         name = each.deployment.name
-        deployed = await desk.run(deploy, each.deployment, here=here, now=clock.now())
+        deployed = await desk.operator.change(partial(decide, deployment=each.deployment))
         if deployed.missing:
             await add_units_in_batches(
                 desk.store, desk.model, name, deployed.missing, here=here, clock=clock, rng=desk.operator.rng
@@ -83,14 +103,12 @@ async def _fill(desk: Desk, wanted: list[Wanted], relations: list[tuple[str, ...
         await desk.run(integrate, first, second, now=clock.now())
 
 
-async def _wanted(operator: Operator, name: str, entry: Entry, charms: Path | None) -> Wanted:
+async def _wanted(files: Files, name: str, entry: Entry) -> Wanted:
     keys = entry.mapping()
     if "charm-sha256" not in keys:
         raise entry.error("`charm-sha256`")
-    charm = await _charm(operator, keys["charm-sha256"].text(), charms)
-    resources = {
-        key: await _resource(operator, value.mapping(), charms) for key, value in _section(keys, "resources").items()
-    }
+    charm = await _charm(files, keys["charm-sha256"].text())
+    resources = {key: await _resource(files, value.mapping()) for key, value in _section(keys, "resources").items()}
     deployment = Deployment(
         name=name,
         charm=charm,
@@ -105,9 +123,9 @@ async def _wanted(operator: Operator, name: str, entry: Entry, charms: Path | No
     return Wanted(deployment=deployment, exposed=keys["expose"].boolean() if "expose" in keys else False)
 
 
-async def _charm(operator: Operator, sha256: str, charms: Path | None) -> Charm:
+async def _charm(files: Files, sha256: str) -> Charm:
     """The charm of that checksum, which is among the blobs from now on."""
-    path = await _blob(operator, sha256, charms)
+    path = await _blob(files, sha256)
     try:
         async with take(path) as taken:
             return taken.charm
@@ -115,16 +133,18 @@ async def _charm(operator: Operator, sha256: str, charms: Path | None) -> Charm:
         await in_thread(path.unlink, missing_ok=True)
 
 
-async def _resource(operator: Operator, keys: Mapping[str, Entry], charms: Path | None) -> Resource:
+async def _resource(files: Files, keys: Mapping[str, Entry]) -> Resource:
     sha256 = keys["sha256"].text()
-    path = await _blob(operator, sha256, charms)
+    path = await _blob(files, sha256)
     size = (await in_thread(path.stat)).st_size
     await in_thread(path.unlink, missing_ok=True)
     return Resource(sha256=sha256, size_bytes=size, filename=keys["filename"].text() if "filename" in keys else "")
 
 
-async def _blob(operator: Operator, sha256: str, charms: Path | None) -> Path:
+async def _blob(files: Files, sha256: str) -> Path:
     """A copy of a blob, of the file beside the export where there is one."""
+    operator, charms = files.operator, files.beside
+    await files.hold.add(sha256)
     if charms is not None and await in_thread((charms / sha256).is_file):
         found = await operator.blobs.put(charms / sha256)
         if found != sha256:
