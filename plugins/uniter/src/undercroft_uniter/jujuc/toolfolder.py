@@ -1,0 +1,84 @@
+"""The folder of a unit's hook tools, which charms have on their PATH: one client, and a link to it for each tool.
+
+The client is the C program that was compiled when the plugin was installed, or its twin in Python where there was no
+compiler. It is copied, so that a hook that runs while the plugin is upgraded goes on finding it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from undercroft.files import in_thread, read_bytes, write_atomic
+from undercroft_hookspecs import NotValidError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+CLIENT: Final = "hook-tool"
+
+_TOOL = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST_SHEBANG: Final = 127
+
+
+async def fill_tool_folder(folder: Path, tools: Collection[str], *, client: bytes | None = None) -> None:
+    """Make the folder hold these tools and nothing else; what is right already is left alone.
+
+    A crash leaves each tool as it was or as it is to be. `client` is the program behind all of them; without it the
+    best that there is.
+
+    Raises:
+        NotValidError: a tool's name cannot be a command's.
+        OSError: the folder cannot be made or changed.
+    """
+    for tool in tools:
+        if not _TOOL.fullmatch(tool) or tool == CLIENT:
+            raise NotValidError(f"{tool!r} cannot be the name of a hook tool", field="tools")
+    if client is None:
+        compiled = compiled_client()
+        client = await (in_thread(python_client) if compiled is None else read_bytes(compiled))
+    if await in_thread(_differs, folder, client):
+        await write_atomic(folder / CLIENT, client, mode=0o755)
+    await in_thread(_link, folder, frozenset(tools))
+
+
+def compiled_client() -> Path | None:
+    """The compiled client, where the plugin was installed with one."""
+    path = Path(__file__).with_name(CLIENT)
+    return path if os.access(path, os.X_OK) else None
+
+
+def python_client(interpreter: str | None = None) -> bytes:
+    """The client in Python, to be run as a program: by the interpreter behind this one, without site-packages."""
+    path = os.path.realpath(sys.executable) if interpreter is None else interpreter
+    shebang = f"#!{path} -ISE\n"
+    if len(os.fsencode(shebang)) > _LONGEST_SHEBANG or any(char.isspace() for char in path):
+        # The kernel takes no such line: a shell does, which reads on to the second line, and Python over both.
+        shebang = f"#!/bin/sh\n''':'\nexec {shlex.quote(path)} -ISE \"$0\" \"$@\"\n'''\n"
+    return os.fsencode(shebang) + Path(__file__).with_name("client.py").read_bytes()
+
+
+def _differs(folder: Path, client: bytes) -> bool:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / CLIENT
+    try:
+        return path.is_symlink() or path.read_bytes() != client or not os.access(path, os.X_OK)
+    except OSError:
+        return True
+
+
+def _link(folder: Path, tools: frozenset[str]) -> None:
+    for entry in list(os.scandir(folder)):
+        if entry.name not in tools and entry.name != CLIENT and not entry.is_dir(follow_symlinks=False):
+            Path(entry).unlink(missing_ok=True)
+    for tool in sorted(tools):
+        path = folder / tool
+        if not (path.is_symlink() and path.readlink() == Path(CLIENT)):
+            fresh = folder / f".{tool}.new"
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(CLIENT)
+            fresh.replace(path)
