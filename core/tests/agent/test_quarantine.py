@@ -7,7 +7,7 @@ import pytest
 from undercroft import NoOpWorker, RestartLimitError, caused_by
 from undercroft.agent.quarantine import Limit, Quarantine
 from undercroft.dependency import Bounce, Missing, Uninstall
-from undercroft_hookspecs import FilterFunc, Manifold, RestartAgent
+from undercroft_hookspecs import FilterFunc, Manifold, RestartAgent, StoreUnavailable
 
 
 class Hand:
@@ -74,6 +74,26 @@ def test_what_steers_the_engine_or_the_agent_passes_untouched(quarantine: Quaran
 
     assert answers == [error] * 10
     assert not quarantine.held
+
+
+def test_an_outage_of_the_store_is_no_failure_of_who_dies_of_it(quarantine: Quarantine) -> None:
+    filtered = judge(quarantine)
+    late = OSError("no answer")
+    late.__cause__ = StoreUnavailable()
+    outages = [StoreUnavailable(), late, ExceptionGroup("both", [StoreUnavailable(), StoreUnavailable()])] * 5
+
+    answers = [filtered(outage) for outage in outages]
+
+    assert answers == outages
+    assert not quarantine.held
+
+
+def test_who_fails_for_another_reason_beside_an_outage_is_counted(quarantine: Quarantine) -> None:
+    filtered = judge(quarantine)
+
+    answers = [filtered(ExceptionGroup("both", [StoreUnavailable(), ValueError()])) for _ in range(3)]
+
+    assert isinstance(answers[2], Uninstall)
 
 
 def test_the_manifolds_own_filter_is_asked_first(quarantine: Quarantine) -> None:

@@ -90,6 +90,24 @@ async def test_a_store_that_cannot_be_opened_says_why_and_is_tried_again(stored:
     assert graph["model"]["missing"] == ["store"]
 
 
+async def test_a_store_that_is_away_for_long_is_tried_until_it_is_back(stored: Bench, until: Until) -> None:
+    stored.config("restart_limit = {failures = 1, seconds = 600}")
+    changes = {
+        "import asyncio": "import asyncio\nfrom undercroft_hookspecs import StoreUnavailable",
+        "ERROR = None": "ERROR = StoreUnavailable()",
+        "if ERROR is not None:": 'if LOG.count("closed") < 5:',
+    }
+    source = STORE
+    for old, new in changes.items():
+        source = source.replace(old, new, 1)
+    stored.distributions.folder.joinpath("throwaway_store.py").write_text(source)
+
+    async with stored.agent(error_delay=0.0) as agent:
+        await until(lambda: stored.states(agent)["model"] == "started")
+
+    assert sys.modules["throwaway_store"].LOG.count("closed") == 6
+
+
 async def test_an_agent_that_is_stopped_while_its_store_opens_ends(stored: Bench, until: Until) -> None:
     stored.distributions.folder.joinpath("throwaway_store.py").write_text(
         STORE.replace("GATE = None", "GATE = asyncio.Event()", 1)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from undercroft import RestartLimitError, caused_by
 from undercroft.agent.plain import text
 from undercroft.dependency import Bounce, Missing, Uninstall
-from undercroft_hookspecs import AgentSignal
+from undercroft_hookspecs import AgentSignal, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from undercroft_hookspecs import Clock, Manifold
 
-_PASSING = (AgentSignal, Missing, Bounce, Uninstall)
+_STEERING = (AgentSignal, Missing, Bounce, Uninstall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,18 @@ class Quarantine:
     def guard(self, name: str, manifold: Manifold) -> Manifold:
         """The same manifold, its failures counted; the one too many is kept here and answered with `Uninstall`.
 
-        Outcomes that steer the engine or the agent (AgentSignals, Missing, Bounce, Uninstall) pass untouched.
+        Outcomes that steer the engine or the agent (AgentSignals, Missing, Bounce, Uninstall) pass untouched, and so
+        does an outage of the store, however long: it is nobody's failure here, and ends without anybody acting here.
         """
         inner = manifold.filter
 
         def judge(error: Exception) -> Exception | None:
             judged = error if inner is None else inner(error)
-            if judged is None or caused_by(judged, _PASSING) is not None or not self._one_too_many(name):
+            if (
+                judged is None
+                or caused_by(judged, (*_STEERING, StoreUnavailable)) is not None
+                or not self._one_too_many(name)
+            ):
                 return judged
             self._held[name] = self._verdict(judged)
             removal = Uninstall(str(self._held[name]))
