@@ -1,0 +1,591 @@
+"""The seams of the unit agent, by hand: each does the least that its Protocol promises, and keeps what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from undercroft_hookspecs import NotFoundError, NotValidError, UnitHasSubordinates, UnitName
+from undercroft_hookspecs.hook_tools import RelationContext
+from undercroft_hookspecs.relation_facades import RelationMembers, UnitRelation
+from undercroft_hookspecs.state import Action, Application, Life, Model, Status, Unit
+from undercroft_hookspecs.unit_facades import ApplicationStatuses
+from undercroft_uniter.errors import ActionNotValid, DeployConflict
+from undercroft_uniter.hook.info import HookInfo, HookKind
+from undercroft_uniter.operation.rooms import Facades, Rooms
+from undercroft_uniter.operation.state import CharmReference
+from undercroft_uniter.remotestate.snapshot import Snapshot
+from undercroft_uniter.seams import Commands, CommandsEnding, Ending
+
+THEN = datetime(2024, 1, 1, tzinfo=UTC)
+
+OLD = CharmReference(url="local:shop-0", sha256="a" * 64)
+NEW = CharmReference(url="local:shop-1", sha256="b" * 64)
+
+
+def kind(name: str) -> HookInfo:
+    """A hook that needs nothing but its kind."""
+    return HookInfo(kind=HookKind(name))
+
+
+def action(number: int, name: str = "backup", **fields: Any) -> Action:  # as Action's own
+    """A pending action."""
+    return Action(id=number, operation=number, unit="shop/0", name=name, enqueued=THEN, **fields)
+
+
+class FakeUnit:
+    """`UnitFacade`, over one record that the test sets with `be`; None: it has been removed."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.record: Unit | None = Unit(name="shop/0", machine="0")
+        self.journal = journal
+        self._changed = asyncio.Event()
+
+    def be(self, **fields: Any) -> None:  # as Unit's own
+        """Change the record."""
+        assert self.record is not None
+        self.record = msgspec.structs.replace(self.record, **fields)
+        self._notify()
+
+    def remove(self) -> None:
+        """Remove the unit."""
+        self.record = None
+        self._notify()
+
+    async def unit(self) -> Unit:
+        if self.record is None:
+            raise NotFoundError("shop/0")
+        return self.record
+
+    @asynccontextmanager
+    async def watch_unit(self) -> AsyncIterator[AsyncIterator[Unit]]:
+        yield self._states()
+
+    async def take_up_charm(self, *, url: str, sha256: str) -> None:
+        self.be(charm_url=url, charm=sha256)
+        self.journal.append(f"take up {url}")
+
+    async def clear_resolved(self) -> None:
+        self.be(resolved="")
+
+    async def set_workload_version(self, version: str) -> None:
+        self.be(workload_version=version)
+
+    async def destroy(self) -> None:
+        self.be(life=Life.DYING)
+
+    async def remove_subordinates(self) -> None:
+        self.journal.append("remove subordinates")
+
+    async def ensure_dead(self) -> None:
+        assert self.record is not None
+        if self.record.subordinates:
+            raise UnitHasSubordinates("shop/0")
+        self.be(life=Life.DEAD)
+        self.journal.append("dead")
+
+    async def _states(self) -> AsyncIterator[Unit]:
+        while True:
+            changed = self._changed
+            yield await self.unit()
+            await changed.wait()
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+class FakeStatus:
+    """`StatusFacade`: `workload` and `agent` have all that was said, the last one last."""
+
+    def __init__(self) -> None:
+        self.workload: list[tuple[str, str]] = [("waiting", "waiting for machine")]
+        self.agent: list[tuple[str, str]] = [("allocating", "")]
+        self.data: dict[str, object] = {}
+        self.workload_data: dict[str, object] = {}
+        self.failure: Exception | None = None
+
+    async def workload_status(self) -> Status:
+        current, message = self.workload[-1]
+        return Status(current=current, message=message, since=THEN, data=self.workload_data)
+
+    async def set_workload_status(
+        self, current: str, message: str = "", *, data: Mapping[str, object] | None = None
+    ) -> None:
+        self._fail()
+        self.workload.append((current, message))
+        self.workload_data = dict(data or {})
+
+    async def set_agent_status(
+        self, current: str, message: str = "", *, data: Mapping[str, object] | None = None
+    ) -> None:
+        self._fail()
+        self.agent.append((current, message))
+        self.data = dict(data or {})
+
+    async def set(self, current: str, message: str = "", *, data: Mapping[str, object] | None = None) -> None:
+        """The seam `AgentStatus`, without its deduplication."""
+        await self.set_agent_status(current, message, data=data)
+
+    async def application_statuses(self) -> ApplicationStatuses:
+        return ApplicationStatuses(application=await self.workload_status())
+
+    async def set_application_status(
+        self, current: str, message: str = "", *, data: Mapping[str, object] | None = None
+    ) -> None:
+        raise NotImplementedError
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+class FakeModel:
+    """`ModelFacade`."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, str | bool | int] = {"automatically-retry-hooks": True}
+
+    async def model(self) -> Model:
+        return Model(uuid="0" * 8, name="default", created=THEN)
+
+    async def model_settings(self) -> Mapping[str, str | bool | int]:
+        return self.settings
+
+    @asynccontextmanager
+    async def watch_update_status_seconds(self) -> AsyncIterator[AsyncIterator[float]]:
+        yield _once(300.0)
+
+
+class FakeApplication:
+    """`ApplicationFacade`, over a record."""
+
+    def __init__(self) -> None:
+        self.record = Application(name="shop", charm=OLD.sha256, charm_url=OLD.url, charm_name="shop")
+
+    async def application(self) -> Application:
+        return self.record
+
+    @asynccontextmanager
+    async def watch_application(self) -> AsyncIterator[AsyncIterator[Application]]:
+        yield _once(self.record)
+
+    async def goal_state(self) -> Mapping[str, object]:
+        return {}
+
+
+class FakeActions:
+    """`ActionFacade`: `ended` has how each action ended."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.begun: list[int] = []
+        self.ended: dict[int, tuple[str, str]] = {}
+        self.refusal: Exception | None = None
+        self.journal = journal
+
+    @asynccontextmanager
+    async def watch_pending(self) -> AsyncIterator[AsyncIterator[Sequence[Action]]]:
+        yield _once(())
+
+    async def begin(self, action: int) -> Action:
+        if self.refusal is not None:
+            raise self.refusal
+        if action in self.begun:
+            raise NotValidError("it is not pending", field="action")
+        self.begun.append(action)
+        return Action(id=action, operation=action, unit="shop/0", name="backup", enqueued=THEN, status="running")
+
+    async def log(self, action: int, message: str) -> None:
+        raise NotImplementedError
+
+    async def finish(
+        self, action: int, status: str, *, message: str = "", results: Mapping[str, object] | None = None
+    ) -> None:
+        self.ended.setdefault(action, (status, message))
+        self.journal.append(f"action {action} {status}")
+
+
+class FakeRelationFacade:
+    """`RelationFacade`, of which only statuses are kept."""
+
+    def __init__(self) -> None:
+        self.statuses: list[tuple[int, str]] = []
+        self.failure: Exception | None = None
+
+    async def relations(self) -> Sequence[UnitRelation]:
+        return ()
+
+    @asynccontextmanager
+    async def watch_relations(self) -> AsyncIterator[AsyncIterator[Sequence[UnitRelation]]]:
+        yield _once(())
+
+    async def relations_in_scope(self) -> Sequence[int]:
+        return ()
+
+    @asynccontextmanager
+    async def watch_members(self, relation: int) -> AsyncIterator[AsyncIterator[RelationMembers]]:
+        yield _once(RelationMembers())
+
+    async def enter_scope(self, relation: int) -> None:
+        raise NotImplementedError
+
+    async def depart_scope(self, relation: int) -> None:
+        raise NotImplementedError
+
+    async def leave_scope(self, relation: int) -> None:
+        raise NotImplementedError
+
+    async def read_settings(self, relation: int, name: str) -> Mapping[str, str]:
+        raise NotImplementedError
+
+    async def set_relation_status(self, relation: int, current: str, message: str = "") -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.statuses.append((relation, current))
+
+
+@dataclass(slots=True)
+class FakeExecution:
+    """`CommandsExecution`: notes that it ran, waits for `gate` if there is one, and ends as told."""
+
+    script: str
+    journal: list[str]
+    ending: Ending | Exception = field(default_factory=Ending)
+    gate: asyncio.Event | None = None
+    answer: CommandsEnding | None = None
+    is_aborted: bool = False
+
+    async def run(self) -> Ending:
+        self.journal.append(self.script)
+        if self.gate is not None:
+            await self.gate.wait()
+        if isinstance(self.ending, Exception):
+            raise self.ending
+        return self.ending
+
+    def abort(self) -> None:
+        self.is_aborted = True
+        if self.gate is not None:
+            self.gate.set()
+
+
+class FakeExecutions:
+    """`Executions`: `endings` says how a script ends, all others succeed; `gates` what it waits for before it does."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.journal = journal
+        self.endings: dict[str, Ending | Exception] = {}
+        self.gates: dict[str, asyncio.Event] = {}
+        self.refusal: Exception | None = None
+        self.answer = CommandsEnding(returncode=0, stdout=b"said")
+        self.last: FakeExecution | None = None
+        self.hooks: list[HookInfo] = []
+
+    async def hook(self, info: HookInfo, script: str) -> FakeExecution:
+        self.hooks.append(info)
+        return self._made(script)
+
+    async def action(self, action: Action) -> FakeExecution:
+        return self._made(action.name)
+
+    async def commands(self, commands: Commands) -> FakeExecution:
+        execution = self._made(f"$ {commands.text}")
+        execution.answer = self.answer
+        return execution
+
+    def _made(self, script: str) -> FakeExecution:
+        if self.refusal is not None:
+            raise self.refusal
+        ending = self.endings.get(script, Ending())
+        self.last = FakeExecution(script, self.journal, ending, self.gates.get(script))
+        return self.last
+
+
+class FakeDeployer:
+    """`CharmDeployer`: `holds` is what the folder holds, `failure` what the next deploys end with."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.holds: CharmReference | None = None
+        self.staged: CharmReference | None = None
+        self.stage_failure: Exception | None = None
+        self.failure: Exception | None = None
+        self.journal = journal
+
+    async def stage(self, charm: CharmReference) -> None:
+        if self.stage_failure is not None:
+            raise self.stage_failure
+        self.staged = charm
+
+    async def deploy(self, charm: CharmReference) -> None:
+        assert self.staged == charm
+        if self.failure is not None:
+            raise self.failure
+        self.holds = charm
+        self.journal.append(f"deploy {charm.url}")
+
+    async def deployed(self) -> CharmReference | None:
+        return self.holds
+
+    def conflict(self) -> None:
+        """Let all deploys end in a conflict."""
+        self.failure = DeployConflict("cannot write")
+
+
+class FakeRelations:
+    """`RelationTracker`: hands out the hooks it was given, each until it is committed."""
+
+    def __init__(self) -> None:
+        self.created: list[HookInfo] = []
+        self.hooks: list[HookInfo] = []
+        self.committed: list[HookInfo] = []
+        self.endpoints: dict[int, str] = {3: "db"}
+        self.synchronized = 0
+        self.refusal: Exception | None = None
+
+    async def synchronize(self, snapshot: Snapshot) -> None:
+        self.synchronized += 1
+
+    def created_hook(self, snapshot: Snapshot) -> HookInfo | None:
+        return self.created[0] if self.created else None
+
+    def next_hook(self, snapshot: Snapshot) -> HookInfo | None:
+        return self.hooks[0] if self.hooks else None
+
+    def prepare(self, hook: HookInfo) -> str:
+        if self.refusal is not None:
+            raise self.refusal
+        if hook.relation not in self.endpoints:
+            raise NotFoundError(str(hook.relation), f"the unit is in no relation {hook.relation}")
+        return f"{self.endpoints[hook.relation]}-{hook.kind}"
+
+    async def commit(self, hook: HookInfo) -> None:
+        self.committed.append(hook)
+        self.created = [other for other in self.created if other != hook]
+        self.hooks = [other for other in self.hooks if other != hook]
+
+    def contexts(self, hook: HookInfo | None = None) -> Mapping[int, RelationContext]:
+        return {
+            number: RelationContext(id=number, endpoint=endpoint, remote_application="mysql", members=())
+            for number, endpoint in self.endpoints.items()
+        }
+
+
+class FakeStorage:
+    """`StorageTracker`: hands out the hooks it was given, each until it is committed."""
+
+    def __init__(self) -> None:
+        self.hooks: list[HookInfo] = []
+        self.committed: list[HookInfo] = []
+        self.is_waited_for = False
+        self.synchronized = 0
+        self.refusal: Exception | None = None
+
+    async def synchronize(self, snapshot: Snapshot) -> None:
+        self.synchronized += 1
+
+    def next_hook(self, snapshot: Snapshot) -> HookInfo | None:
+        return self.hooks[0] if self.hooks else None
+
+    def is_awaited(self, snapshot: Snapshot) -> bool:
+        return self.is_waited_for
+
+    def prepare(self, hook: HookInfo) -> str:
+        if self.refusal is not None:
+            raise self.refusal
+        return f"{hook.storage.partition('/')[0]}-{hook.kind}"
+
+    async def commit(self, hook: HookInfo) -> None:
+        self.committed.append(hook)
+        self.hooks = [other for other in self.hooks if other != hook]
+
+    def announced(self) -> frozenset[str]:
+        return frozenset(hook.storage for hook in self.committed)
+
+
+class FakeLeadership:
+    """`Leadership`."""
+
+    def __init__(self) -> None:
+        self.leads = False
+
+    def is_leader(self) -> bool:
+        return self.leads
+
+    async def guarantee(self) -> bool:
+        return self.leads
+
+    async def changed(self) -> None:
+        await asyncio.Event().wait()
+
+
+class FakeLock:
+    """`MachineLock`: one real lock; `reasons` has what it was held for."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.reasons: list[str] = []
+        self.failure: Exception | None = None
+
+    @asynccontextmanager
+    async def held(self, unit: str, script: str) -> AsyncIterator[None]:
+        if self.failure is not None:
+            raise self.failure
+        async with self.lock:
+            self.reasons.append(script)
+            yield
+
+
+class FakeCommands:
+    """`CommandsQueue`."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[int, Commands] = {}
+        self.answers: dict[int, CommandsEnding] = {}
+
+    def numbers(self) -> tuple[int, ...]:
+        return tuple(sorted(self.waiting))
+
+    def get(self, number: int) -> Commands:
+        if number not in self.waiting:
+            raise NotFoundError(str(number))
+        return self.waiting[number]
+
+    def answer(self, number: int, ending: CommandsEnding) -> None:
+        self.waiting.pop(number, None)
+        self.answers[number] = ending
+
+    def on_change(self, notify: Callable[[], None]) -> None:
+        raise NotImplementedError
+
+
+class FakeRemote:
+    """`RemoteState` that survives restarts of the watch: `watch` gives it as `Watch` does; `be` changes the snapshot.
+
+    Counters begin anew with each watch, as the real ones do.
+    """
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        self.now = snapshot or Snapshot(life=Life.ALIVE, charm=OLD)
+        self.secrets_done: list[HookInfo] = []
+        self.commands_done: list[int] = []
+        self.watches = 0
+        self.failure: Exception | None = None
+        self.clears = 0
+        self._changed = asyncio.Event()
+        self._changed.set()
+
+    def be(self, **fields: Any) -> None:  # as Snapshot's own
+        """Change what is wanted."""
+        self.now = replace(self.now, **fields)
+        self._changed.set()
+
+    def fail(self, error: Exception) -> None:
+        """Let the watch have failed."""
+        self.failure = error
+        self._changed.set()
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[FakeRemote]:
+        self.watches += 1
+        self.be(retry_hook_version=0, update_status_version=0)
+        yield self
+
+    def snapshot(self) -> Snapshot:
+        self._changed.clear()
+        return self.now
+
+    async def changed(self) -> None:
+        await self._changed.wait()
+        if self.failure is not None:
+            raise self.failure
+
+    async def clear_resolved(self) -> None:
+        self.clears += 1
+        self.now = replace(self.now, resolved="")
+
+    def retry_hook(self) -> None:
+        self.be(retry_hook_version=self.now.retry_hook_version + 1)
+
+    def command_done(self, number: int) -> None:
+        self.commands_done.append(number)
+        self.be(commands=tuple(other for other in self.now.commands if other != number))
+
+    async def secret_done(self, hook: HookInfo) -> None:
+        self.secrets_done.append(hook)
+        self.now = replace(self.now, secrets=tuple(other for other in self.now.secrets if other != hook))
+
+
+class FakeGuard:
+    """`Guard` of the charm's folder."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.aborts: list[object] = []
+
+    async def unlock(self) -> None:
+        self.calls.append("unlock")
+
+    async def lockdown(self, *, abort: object = None) -> None:
+        self.calls.append("lockdown")
+        self.aborts.append(abort)
+
+
+class FakeRooms:
+    """All of them, around one journal of what was run, and what they make: `rooms`."""
+
+    def __init__(self, *, boot_id: str = "boot-1") -> None:
+        self.journal: list[str] = []
+        self.boot_id = boot_id
+        self.unit = FakeUnit(self.journal)
+        self.status = FakeStatus()
+        self.model = FakeModel()
+        self.application = FakeApplication()
+        self.actions = FakeActions(self.journal)
+        self.relation_facade = FakeRelationFacade()
+        self.executions = FakeExecutions(self.journal)
+        self.deployer = FakeDeployer(self.journal)
+        self.relations = FakeRelations()
+        self.storage = FakeStorage()
+        self.leadership = FakeLeadership()
+        self.lock = FakeLock()
+        self.commands = FakeCommands()
+        self.remote = FakeRemote()
+        self.guard = FakeGuard()
+
+    @property
+    def rooms(self) -> Rooms:
+        """What operations and resolvers take."""
+        return Rooms(
+            unit=UnitName.parse("shop/0"),
+            boot_id=self.boot_id,
+            model=Facades(
+                unit=self.unit,
+                model=self.model,
+                status=self.status,
+                relations=self.relation_facade,
+                actions=self.actions,
+            ),
+            agent_status=self.status,
+            deployer=self.deployer,
+            executions=self.executions,
+            relations=self.relations,
+            storage=self.storage,
+            leadership=self.leadership,
+            commands=self.commands,
+        )
+
+
+def bad_action(message: str = "no such action") -> ActionNotValid:
+    """What an action is refused with."""
+    return ActionNotValid(message)
+
+
+async def _once(item: Any) -> AsyncIterator[Any]:  # whatever a watch yields
+    yield item
+    await asyncio.Event().wait()
