@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
     from undercroft_uniter.context.status import HookStatus
 
 T = TypeVar("T")
-
-
-def new_context_id(unit: str, name: str) -> str:
-    """An id that nobody can guess."""
-    return f"{unit}-{name}-{secrets.token_hex(16)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from undercroft_uniter.context.action import RunningAction
 from undercroft_uniter.context.application import HookConfig, HookGoalState, NoCredential
 from undercroft_uniter.context.changes import PendingChanges
 from undercroft_uniter.context.charmstate import HookCharmState
-from undercroft_uniter.context.context import CharmContext, UnitContext, new_context_id
+from undercroft_uniter.context.context import CharmContext, UnitContext
 from undercroft_uniter.context.firstread import FirstRead
 from undercroft_uniter.context.leadership import HookLeadership
 from undercroft_uniter.context.log import HookLog
@@ -43,6 +43,7 @@ from undercroft_uniter.context.secrets import HookSecrets
 from undercroft_uniter.context.status import HookStatus
 from undercroft_uniter.context.storage import HookStores
 from undercroft_uniter.hook.info import HookKind
+from undercroft_uniter.jujuc.server import new_context_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.hook_tools import ConfigContext, LogContext, NetworkContext
 from undercroft_uniter.context.application import HookConfig
-from undercroft_uniter.context.context import CharmContext, new_context_id
+from undercroft_uniter.context.context import CharmContext
 from undercroft_uniter.context.log import HookLog
 from undercroft_uniter.context.network import HookNetwork
+from undercroft_uniter.jujuc.server import new_context_id
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.unit_facades import ConfigFacade, NetworkFacade

@@ -1,0 +1,51 @@
+"""What all executions of one unit work with."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from undercroft_hookspecs.hook_tools import StorageContext
+from undercroft_uniter.runner.environment import Surroundings, relation_variables, storage_variables
+from undercroft_uniter.runner.process import CharmProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from undercroft_hookspecs.hook_tools import HookTool
+    from undercroft_uniter.context.context import UnitContext
+    from undercroft_uniter.context.factory import UnitSide
+    from undercroft_uniter.runner.process import Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """The unit, where its hook tools are answered, and which there are."""
+
+    side: UnitSide
+    server: Tools
+    tools: Mapping[str, HookTool]
+    surroundings: Surroundings
+
+    def process(self) -> CharmProcess:
+        """A process to be."""
+        return CharmProcess(self.server, self.tools, clock=self.side.agent.clock)
+
+    async def environment(self, context: UnitContext) -> dict[str, str]:
+        """What hooks, actions and commands have in common, as it is now."""
+        facades = self.side.facades
+        settings = await facades.model.model_settings()
+        meter = await facades.meter.meter_status()
+        attached = await context.tools.get(StorageContext).attached() if context.storage else {}
+        return {
+            **self.surroundings.basic(context.tools.id, self.server.environment()),
+            **self.surroundings.full(settings, meter),
+            **relation_variables(context.view),
+            **storage_variables(context.storage, attached),
+        }
+
+    def say_failed(self, script: str, failure: str) -> None:
+        """Say in the unit's log what failed, and why."""
+        message = f"{script} of unit {self.side.agent.unit} failed: {failure}"
+        self.side.log.write(logging.ERROR, script, message)
