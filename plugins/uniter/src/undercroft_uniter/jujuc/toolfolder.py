@@ -49,7 +49,7 @@ async def fill_tool_folder(folder: Path, tools: Collection[str], *, client: byte
 def compiled_client() -> Path | None:
     """The compiled client, where the plugin was installed with one."""
     path = Path(__file__).with_name(CLIENT)
-    return path if os.access(path, os.X_OK) else None
+    return path if path.is_file() else None
 
 
 def python_client(interpreter: str | None = None) -> bytes:
