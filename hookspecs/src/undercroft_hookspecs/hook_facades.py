@@ -130,6 +130,14 @@ class OwnedSecret:
     """Revisions that nobody follows any more: the hook secret-remove is run for each."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumedSecret:
+    """A secret of which the unit follows an older revision than the latest one; `label` is what the unit calls it."""
+
+    latest: int
+    label: str = ""
+
+
 @runtime_checkable
 class SecretFacade(Protocol):
     """The secrets that the unit owns (itself, or as leader its application's) and those that it may read.
@@ -169,7 +177,7 @@ class SecretFacade(Protocol):
         """The secrets that the unit may write to, and again whenever one has changed, or the unit's leadership."""
         ...
 
-    def watch_consumed_secrets(self) -> AbstractAsyncContextManager[AsyncIterator[Mapping[str, int]]]:
-        """By id, the latest revision of each secret that the unit follows an older one of, and again whenever there is
-        another: the hook secret-changed is run for it."""
+    def watch_consumed_secrets(self) -> AbstractAsyncContextManager[AsyncIterator[Mapping[str, ConsumedSecret]]]:
+        """By id, each secret that the unit follows an older revision of, and again whenever there is a newer one: the
+        hook secret-changed is run for it."""
         ...

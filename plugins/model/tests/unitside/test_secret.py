@@ -19,6 +19,7 @@ from undercroft_hookspecs import (
     Put,
 )
 from undercroft_hookspecs.hook_facades import (
+    ConsumedSecret,
     HookChanges,
     HookFacade,
     SecretCreate,
@@ -205,12 +206,12 @@ async def test_a_secret_of_very_many_revisions_is_removed_too(units: Units) -> N
 
 async def test_a_consumer_is_told_of_newer_revisions(units: Units) -> None:
     secret = await created(units)
-    await read(units, "shop/0", secret)
+    await units.of("shop/0", SecretFacade).read_secret(secret, label="mine")
     async with units.of("shop/0", SecretFacade).watch_consumed_secrets() as states:
         assert await following(states) == {}
 
         await commit(units, "mysql/0", SecretUpdate(id=secret, content={"password": "second"}))
-        assert await following(states) == {secret: 2}
+        assert await following(states) == {secret: ConsumedSecret(latest=2, label="mine")}
         await commit(units, "shop/0", SecretTrack(id=secret))
         assert await following(states) == {}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.errors import NotFoundError
-from undercroft_hookspecs.hook_facades import OwnedSecret
+from undercroft_hookspecs.hook_facades import ConsumedSecret, OwnedSecret
 from undercroft_model.secretreading import find_readable, is_owned, read_secret
 from undercroft_model.secrets import MODEL_OWNER, new_secret_id, obsolete, rotated
 from undercroft_model.tables import LEADERS, SECRET_CONSUMERS, SECRET_GRANTS, SECRETS
@@ -80,20 +80,20 @@ class OwnSecrets:
 
         return here.watch([secrets, consumers, leader], build)
 
-    def watch_consumed_secrets(self) -> AbstractAsyncContextManager[AsyncIterator[Mapping[str, int]]]:
-        """By id, the latest revision of each secret that the unit follows an older one of."""
+    def watch_consumed_secrets(self) -> AbstractAsyncContextManager[AsyncIterator[Mapping[str, ConsumedSecret]]]:
+        """By id, each secret that the unit follows an older revision of."""
         here, model = self._here, self._here.model
         secrets, consumers = folder(SECRETS.of(model)), folder(SECRET_CONSUMERS.of(model))
         grants = folder(SECRET_GRANTS.of(model))
 
-        def build() -> Mapping[str, int]:
+        def build() -> Mapping[str, ConsumedSecret]:
             latest = {secret.id: secret.latest for secret in secrets.records() if not is_owned(secret, here.unit)}
             granted = {parts[0] for parts, _ in grants.items() if parts[1:] in (here.parts, here.parts[:1])}
-            followed = {parts[0]: one.tracked for parts, one in consumers.items() if parts[1:] == here.parts}
+            followed = {parts[0]: one for parts, one in consumers.items() if parts[1:] == here.parts}
             return {
-                secret: latest[secret]
-                for secret, tracked in sorted(followed.items())
-                if secret in granted and tracked and latest.get(secret, tracked) != tracked
+                secret: ConsumedSecret(latest=latest[secret], label=followed[secret].label)
+                for secret in sorted(followed.keys() & latest.keys() & granted)
+                if followed[secret].tracked not in (0, latest[secret])
             }
 
         return here.watch([secrets, consumers, grants], build)
