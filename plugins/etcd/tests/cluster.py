@@ -1,4 +1,4 @@
-"""A real etcd cluster on this machine's loopback, whose members can be killed, stopped and brought back."""
+"""A real etcd cluster on this machine, whose members can be killed, stopped and brought back."""
 
 from __future__ import annotations
 
@@ -17,25 +17,41 @@ from pathlib import Path
 from typing import Any
 
 INSTALL = "etcd is not installed: `apt-get install -y --no-install-recommends etcd-server etcd-client`"
+LOOPBACK = "127.0.0.1"
+PORT = 2379
 PATIENCE = 30.0
 MEMORY = Path("/dev/shm")
 
 
 class Member:
-    """One member: its process, which may be down, and where it listens."""
+    """One member: its process, which may be down, and where it listens.
 
-    def __init__(self, name: str, folder: Path, ports: Sequence[int], *, scheme: str, options: Sequence[str]) -> None:
+    `within` is what its command line begins with where it is to run elsewhere, say in another network namespace.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        ports: Sequence[int],
+        *,
+        scheme: str = "http",
+        options: Sequence[str] = (),
+        host: str = LOOPBACK,
+        within: Sequence[str] = (),
+    ) -> None:
         self.name, self.folder, self.scheme, self.options = name, folder, scheme, options
+        self.host, self.within = host, within
         self.port, self.peer_port, self.metrics_port = ports
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
     @property
     def peer_url(self) -> str:
-        return f"http://127.0.0.1:{self.peer_port}"
+        return f"http://{self.host}:{self.peer_port}"
 
     def start(self, initial: str) -> None:
         """Start, or start again with what it had."""
@@ -45,12 +61,11 @@ class Member:
             *("--listen-client-urls", self.url, "--advertise-client-urls", self.url),
             *("--listen-peer-urls", self.peer_url, "--initial-advertise-peer-urls", self.peer_url),
             *("--initial-cluster", initial, "--initial-cluster-token", self.folder.name),
-            *("--listen-metrics-urls", f"http://127.0.0.1:{self.metrics_port}"),
+            *("--listen-metrics-urls", f"http://{LOOPBACK}:{self.metrics_port}"),
             *self.options,
         ]
-        # So that nothing is left behind if the tests are killed.
-        keeper = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
-        self.process = subprocess.Popen([*keeper, *argv], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [*keeper(), *self.within, *argv]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -67,7 +82,7 @@ class Member:
     def metrics(self) -> str:
         """What it counts; nothing if it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=1) as answer:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.metrics_port}/metrics", timeout=1) as answer:
                 return str(answer.read().decode())
         except OSError:
             return ""
@@ -90,7 +105,7 @@ class Cluster:
 
     @property
     def hosts(self) -> str:
-        return ",".join(f"127.0.0.1:{member.port}" for member in self.members)
+        return ",".join(f"{member.host}:{member.port}" for member in self.members)
 
     def url(self, **options: str) -> str:
         """The URL of a store on this cluster."""
@@ -144,20 +159,53 @@ class Cluster:
 @contextmanager
 def running(size: int = 3, *, scheme: str = "http", options: Sequence[str] = ()) -> Iterator[Cluster]:
     """A new cluster; its data lies in memory."""
-    folder = Path(tempfile.mkdtemp(prefix="undercroft-etcd-", dir=MEMORY if MEMORY.is_dir() else None))
     ports = iter(free_ports(3 * size))
-    members = [
-        Member(f"m{number}", folder, (next(ports), next(ports), next(ports)), scheme=scheme, options=options)
-        for number in range(size)
-    ]
-    cluster = Cluster(members)
+    with memory() as folder:
+        members = [
+            Member(f"m{number}", folder, (next(ports), next(ports), next(ports)), scheme=scheme, options=options)
+            for number in range(size)
+        ]
+        cluster = Cluster(members)
+        try:
+            cluster.start()
+            cluster.wait()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@contextmanager
+def running_within(within: Sequence[str], host: str, size: int = 3) -> Iterator[Cluster]:
+    """A new cluster in a network namespace of its own, where all ports are free.
+
+    What members tell of themselves cannot be read from here, so nobody waits until they know of a leader.
+    """
+    with memory() as folder:
+        members = [
+            Member(f"m{number}", folder, range(PORT + number, PORT + number + 30, 10), host=host, within=within)
+            for number in range(size)
+        ]
+        cluster = Cluster(members)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@contextmanager
+def memory() -> Iterator[Path]:
+    """A folder for the data of a cluster, in memory where there is such a place."""
+    folder = Path(tempfile.mkdtemp(prefix="undercroft-etcd-", dir=MEMORY if MEMORY.is_dir() else None))
     try:
-        cluster.start()
-        cluster.wait()
-        yield cluster
+        yield folder
     finally:
-        cluster.stop()
         shutil.rmtree(folder)
+
+
+def keeper() -> Sequence[str]:
+    """What a command line begins with so that nothing is left behind if the tests are killed."""
+    return ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
 
 
 def free_ports(count: int) -> list[int]:
@@ -165,7 +213,7 @@ def free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for bound in sockets:
-            bound.bind(("127.0.0.1", 0))
+            bound.bind((LOOPBACK, 0))
         return [int(bound.getsockname()[1]) for bound in sockets]
 
 
