@@ -17,6 +17,7 @@ from undercroft_uniter.jujuc.tools.tool import Tool
 if TYPE_CHECKING:
     from undercroft_hookspecs.hook_tools import HookContext, ToolCall
 
+_DEEPEST = 100
 STATUSES = ("starting", "running", "stopping", "stopped")
 
 
@@ -34,14 +35,27 @@ async def _register(context: HookContext, call: ToolCall) -> None:
 def _declared(metadata: bytes) -> dict[str, str]:
     """The payloads that a charm's metadata.yaml declares, each with its type."""
     try:
+        _check_depth(metadata)
         document = yaml.load(metadata, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UndercroftError("metadata.yaml cannot be parsed") from error
     payloads = document.get("payloads") if isinstance(document, dict) else None
     if not isinstance(payloads, dict):
         return {}
     types = {name: one.get("type") for name, one in payloads.items() if isinstance(one, dict)}
     return {name: kind for name, kind in types.items() if isinstance(name, str) and isinstance(kind, str)}
+
+
+def _check_depth(metadata: bytes) -> None:
+    # The C loader descends on the stack of the thread, and whatever is too deep for that would take the agent with it.
+    depth = 0
+    for event in yaml.parse(metadata, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise UndercroftError("metadata.yaml cannot be parsed: it is nested too deeply")
 
 
 async def _unregister(context: HookContext, call: ToolCall) -> None:
