@@ -1,0 +1,1 @@
+"""Makes the storage that units are given, and takes it down again."""

@@ -1,0 +1,175 @@
+"""Filesystems on devices: made only where there is provably nothing, and never twice.
+
+A filesystem's UUID is chosen by us from what it is for and given to mkfs. So after a crash between mkfs and the record
+of it the device says by itself that it is done. Before mkfs a note is written: a device that has the note but not our
+UUID was being formatted when we died, was empty before, and nobody has mounted it since; it may be formatted again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from uuid import UUID, uuid5
+
+from undercroft.files import in_thread, write_atomic
+from undercroft.linux import signature
+from undercroft_hookspecs import CommandFailedError, PermanentError
+
+if TYPE_CHECKING:
+    from undercroft_hookspecs import Process
+
+Kind: TypeAlias = Literal["ext4", "xfs", "btrfs"]
+KINDS: tuple[str, ...] = get_args(Kind)
+
+NAMESPACE = UUID("f2b0a52c-0c39-4d0f-8a2b-6f1d8a3f5c11")
+"""Of the names from which filesystems' UUIDs are made."""
+MKFS_SECONDS = 600.0
+CHECK_SECONDS = 1800.0
+PROBE_SECONDS = 30.0
+
+MIB = 1024 * 1024
+E2FSCK_UNCORRECTED, E2FSCK_FAILED = 4, 8
+"""Bits of e2fsck's exit status, of its manual page."""
+_STATE_OFFSET, _STATE_VALID = 1024 + 58, 1
+"""Of ext4's superblock: `s_state`, which is valid unless errors were found, or it was left without a journal."""
+_BACKUPS = tuple(1024 * (1 + 8192 * n) for n in (1, 3, 5, 7)) + tuple(4096 * 32768 * n for n in (1, 3, 5, 7, 9))
+"""Where ext4 keeps copies of its superblock, with blocks of 1 and of 4 KiB."""
+_LABEL_BYTES = {"ext4": 16, "xfs": 12, "btrfs": 255}
+_PACKAGES = {"ext4": "e2fsprogs", "xfs": "xfsprogs", "btrfs": "btrfs-progs"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """The filesystem that is wanted on a device. `name` is what it is for, unique for ever; `label` is for people."""
+
+    kind: Kind
+    name: str
+    label: str
+
+    @property
+    def uuid(self) -> UUID:
+        """The filesystem's UUID."""
+        return uuid5(NAMESPACE, self.name)
+
+
+class Formatter:
+    """Makes filesystems, with its notes in a folder."""
+
+    def __init__(self, process: Process, notes: Path) -> None:
+        self._process, self._notes = process, notes
+
+    async def ensure(self, device: Path, wish: Wish) -> None:
+        """Have the device hold the filesystem that is wished for; nothing if it does.
+
+        Raises:
+            PermanentError: there is something else on it, or the program that makes such filesystems is missing.
+        """
+        note = self._notes / str(wish.uuid)
+        if await self._is_ours(device, wish):
+            await in_thread(note.unlink, missing_ok=True)
+            return
+        is_half_made = await in_thread(note.exists)
+        if not is_half_made:
+            await self._prove_empty(device)
+            await in_thread(self._notes.mkdir, mode=0o700, parents=True, exist_ok=True)
+            await write_atomic(note, f"{device}\n".encode())
+        await self._make(device, wish, again=is_half_made)
+        if not await self._is_ours(device, wish):
+            raise PermanentError(f"{device} does not hold what mkfs.{wish.kind} was to make on it")
+        await in_thread(note.unlink, missing_ok=True)
+
+    async def _is_ours(self, device: Path, wish: Wish) -> bool:
+        found = await signature.probe(device)
+        return any(each.uuid.lower() == str(wish.uuid) for each in found if each.uuid)
+
+    async def _prove_empty(self, device: Path) -> None:
+        """Two looks that know nothing of one another have to agree that there is nothing."""
+        found = await signature.probe(device)
+        if found:
+            names = ", ".join(f"{each.type} {each.uuid}".strip() for each in found)
+            raise PermanentError(
+                f"{device} is not formatted, for it holds {names}: empty it if that can go (wipefs -a)"
+            )
+        offset = await in_thread(_first_content, device)
+        if offset is not None:
+            message = (
+                f"{device} is not formatted, for there is something at byte {offset}, though no filesystem is known"
+            )
+            raise PermanentError(f"{message}: empty it if that can go (blkdiscard -z)")
+
+    async def _make(self, device: Path, wish: Wish, *, again: bool) -> None:
+        argv = _mkfs(device, wish, again=again)
+        held = await in_thread(_locked, device)
+        try:
+            await self._process.run(argv, timeout=MKFS_SECONDS)
+        except LookupError as error:
+            message = f"cannot make {wish.kind}: {argv[0]} is missing; install {_PACKAGES[wish.kind]}"
+            raise PermanentError(message) from error
+        finally:
+            os.close(held)
+
+    async def repair(self, device: Path, kind: str) -> None:
+        """Mend a filesystem that says of itself that it has errors, as far as that goes without a question.
+
+        What was merely not unmounted is no error: its journal is replayed by the mount.
+
+        Raises:
+            PermanentError: it is damaged, and somebody has to look at it.
+        """
+        if kind != "ext4" or not await in_thread(_has_errors, device):
+            return
+        done = await self._process.run(["e2fsck", "-p", str(device)], timeout=CHECK_SECONDS, check=False)
+        if done.returncode & E2FSCK_UNCORRECTED:
+            said = done.stdout.decode("utf-8", "replace").strip()[-500:]
+            raise PermanentError(f"{device} is damaged; run `e2fsck {device}` and look: {said}")
+        if done.returncode & E2FSCK_FAILED:
+            raise CommandFailedError(done)
+
+
+def _mkfs(device: Path, wish: Wish, *, again: bool) -> list[str]:
+    label = wish.label.encode()[: _LABEL_BYTES[wish.kind]].decode("utf-8", "ignore")
+    uuid = str(wish.uuid)
+    match wish.kind:
+        case "ext4":
+            return ["mkfs.ext4", "-q", "-F", "-U", uuid, "-L", label, str(device)]
+        case "xfs":
+            return ["mkfs.xfs", "-q", *(["-f"] if again else []), "-m", f"uuid={uuid}", "-L", label, str(device)]
+        case "btrfs":
+            return ["mkfs.btrfs", "-q", *(["-f"] if again else []), "-U", uuid, "-L", label, str(device)]
+
+
+def _first_content(device: Path) -> int | None:
+    """The offset of the first byte that is not zero where a filesystem would have written; None if there is none."""
+    opened = os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
+    try:
+        size = os.lseek(opened, 0, os.SEEK_END)
+        for offset in sorted({0, max(0, size - MIB), *(place for place in _BACKUPS if place < size)}):
+            length = MIB if offset in (0, size - MIB) else 4096
+            content = os.pread(opened, length, offset)
+            if content.strip(b"\0"):
+                return offset + len(content) - len(content.lstrip(b"\0"))
+    finally:
+        os.close(opened)
+    return None
+
+
+def _has_errors(device: Path) -> bool:
+    opened = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return int.from_bytes(os.pread(opened, 2, _STATE_OFFSET), "little") != _STATE_VALID
+    finally:
+        os.close(opened)
+
+
+def _locked(device: Path) -> int:
+    """The device, opened and locked: udev does not look at it meanwhile (systemd.io/BLOCK_DEVICE_LOCKING)."""
+    opened = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(opened)
+        raise
+    return opened

@@ -1,0 +1,185 @@
+"""Mounts that follow no symbolic link and hide nothing of the system's, and what holds one that cannot be undone."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from undercroft.linux import mountinfo
+from undercroft_hookspecs import NotValidError, UndercroftError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
+UMOUNT_NOFOLLOW = 8
+
+SYSTEM_FOLDERS = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/bin", "/sbin", "/lib", "/lib64")
+PROTECTED = ("/", "/home", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/log")  # noqa: S108
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class MountBusyError(UndercroftError):
+    """A mount cannot be undone, for `holders` use it: what each is, and its process id."""
+
+    def __init__(self, path: Path, holders: Sequence[str]) -> None:
+        super().__init__(path, holders)
+        self.path, self.holders = path, tuple(holders)
+
+    def __str__(self) -> str:
+        who = ", ".join(self.holders) or "nobody who can be seen: perhaps another mount in it, or the kernel"
+        return f"{self.path} is busy; it is held by {who}"
+
+
+def open_mount_point(path: Path, *, make: bool) -> int:
+    """Open the folder at `path`, by none of whose parts being a symbolic link; what is missing can be made (0755).
+
+    Raises:
+        NotValidError: it is the system's, not absolute and plain, or a part of it is a link or no folder.
+        FileNotFoundError: it is not there, and is not to be made.
+    """
+    check_place(path)
+    opened = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in path.parts[1:]:
+        outer = opened
+        try:
+            if make:
+                _make(part, outer)
+            opened = os.open(part, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=outer)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                message = f"{path} cannot be a mount point: {part!r} in it is a symbolic link, or no folder"
+                raise NotValidError(message, field="path") from error
+            raise
+        finally:
+            os.close(outer)
+    return opened
+
+
+def check_place(path: Path) -> None:
+    """Refuse what nothing may be mounted on. Raises NotValidError."""
+    text = str(path)
+    if not path.is_absolute() or ".." in path.parts or any(ord(letter) < 32 for letter in text):
+        raise NotValidError(f"{text!r} cannot be a mount point: it is not absolute and plain", field="path")
+    if text in PROTECTED or any(path.is_relative_to(folder) for folder in SYSTEM_FOLDERS):
+        raise NotValidError(f"{text} cannot be a mount point: it is the system's", field="path")
+
+
+def at(path: Path) -> mountinfo.Mount | None:
+    """What is mounted just there, the last of several."""
+    found = [mount for mount in mountinfo.read() if mount.target == str(path)]
+    return found[-1] if found else None
+
+
+def mount(source: str, path: Path, kind: str, *, read_only: bool = False, options: str = "") -> None:
+    """Mount a filesystem on a folder that is made if it is missing.
+
+    Raises:
+        NotValidError: nothing may be mounted there, or something is in the folder.
+        OSError: the kernel refuses.
+    """
+    folder = open_mount_point(path, make=True)
+    try:
+        _refuse_content(folder, path)
+        _call(source, f"/proc/self/fd/{folder}", kind, MS_RDONLY if read_only else 0, options, path)
+    finally:
+        os.close(folder)
+
+
+def bind(source: Path, path: Path, *, read_only: bool = False) -> None:
+    """Show a folder at another place, too; as `mount`."""
+    inner = open_mount_point(source, make=False)
+    try:
+        folder = open_mount_point(path, make=True)
+        try:
+            _refuse_content(folder, path)
+            _call(f"/proc/self/fd/{inner}", f"/proc/self/fd/{folder}", "", MS_BIND, "", path)
+        finally:
+            os.close(folder)
+        if read_only:
+            again = open_mount_point(path, make=False)
+            try:
+                _call("", f"/proc/self/fd/{again}", "", MS_REMOUNT | MS_BIND | MS_RDONLY, "", path)
+            finally:
+                os.close(again)
+    finally:
+        os.close(inner)
+
+
+def unmount(path: Path) -> None:
+    """Undo the last mount there; nothing if there is none, or no such folder.
+
+    Raises:
+        MountBusyError: somebody uses it.
+    """
+    there = at(path)
+    if there is None:
+        return
+    if _libc.umount2(os.fsencode(path), UMOUNT_NOFOLLOW) == 0:
+        return
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOENT):
+        return
+    if code == errno.EBUSY:
+        raise MountBusyError(path, list(holders(path)))
+    raise OSError(code, os.strerror(code), str(path))
+
+
+def remove_mount_point(path: Path) -> None:
+    """Remove the folder that something was mounted on, if it is empty."""
+    try:
+        path.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY, errno.EROFS, errno.EEXIST):
+            raise
+
+
+def holders(path: Path) -> Iterator[str]:
+    """Who has something open in the filesystem that is mounted there, each as `name (pid 7)`."""
+    device = path.stat().st_dev
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and _holds(process, device):
+            try:
+                name = (process / "comm").read_text().strip()
+            except OSError:
+                continue
+            yield f"{name} (pid {process.name})"
+
+
+def _holds(process: Path, device: int) -> bool:
+    try:
+        links = [process / "cwd", process / "root", process / "exe", *(process / "fd").iterdir()]
+    except OSError:
+        return False
+    for link in links:
+        try:
+            if link.stat().st_dev == device:
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _make(part: str, outer: int) -> None:
+    try:
+        os.mkdir(part, 0o755, dir_fd=outer)
+    except FileExistsError:
+        return
+
+
+def _refuse_content(folder: int, path: Path) -> None:
+    if any(Path(f"/proc/self/fd/{folder}").iterdir()):
+        raise NotValidError(f"{path} cannot be a mount point: there is something in it", field="path")
+
+
+def _call(source: str, target: str, kind: str, flags: int, options: str, path: Path) -> None:
+    done = _libc.mount(
+        os.fsencode(source), os.fsencode(target), os.fsencode(kind) or None, flags, os.fsencode(options) or None
+    )
+    if done != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"cannot mount {source or kind} on {path}: {os.strerror(code)}")

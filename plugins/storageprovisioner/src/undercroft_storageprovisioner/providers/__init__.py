@@ -1,0 +1,1 @@
+"""The storage providers that come with the plugin."""

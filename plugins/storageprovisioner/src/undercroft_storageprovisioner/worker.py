@@ -1,0 +1,251 @@
+"""The worker `storage-provisioner`: what is wanted on this host, in all models, is made so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from undercroft import SimpleWorker
+from undercroft.clock import alarm
+from undercroft.files import in_thread
+from undercroft.linux import mountinfo
+from undercroft_hookspecs import FilesystemId, NotFoundError, NotValidError, PermanentError, StoreUnavailable, VolumeId
+from undercroft_storageprovisioner.deeds import Deeds
+from undercroft_storageprovisioner.plan import Actual, Deed, Kind, Step, plan
+from undercroft_storageprovisioner.retries import Retries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from undercroft import Stop
+    from undercroft_hookspecs import Agent, AttachInfo, ModelId, PlacementFacade, StorageProvider
+    from undercroft_hookspecs.storage_facades import ProvisionerFacade, WantedStorage
+    from undercroft_storageprovisioner.plugin import Config
+
+STEP_SECONDS = 3600.0
+"""A provider that takes longer for one step is given up, and asked again later."""
+
+_log = logging.getLogger(__name__)
+
+
+class StorageProvisioner:
+    """Runs until killed; every step under way is cancelled then, and taken again after the next start."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        config: Config,
+        *,
+        placement: PlacementFacade,
+        facade: ProvisionerFacade,
+        # Any: each provider has a struct of attributes of its own.
+        providers: Mapping[str, StorageProvider[Any]],
+    ) -> None:
+        self._agent, self._config = agent, config
+        self._placement, self._facade, self._providers = placement, facade, providers
+        self._room = asyncio.Semaphore(config.parallel)
+        self._models: dict[ModelId, ModelStorage] = {}
+        self._worker = SimpleWorker(self._run, name="storage-provisioner", grace=0, clock=agent.clock)
+
+    def kill(self) -> None:
+        """Ask for a stop, and return at once."""
+        self._worker.kill()
+
+    async def wait(self) -> None:
+        """Return when the worker is dead, or raise the error that it died of."""
+        await self._worker.wait()
+
+    def report(self) -> dict[str, object]:
+        """By model, what is attached, what is being done, and what has failed."""
+        return {str(model): storage.report() for model, storage in self._models.items()}
+
+    async def _run(self, _: Stop) -> None:
+        tasks: dict[ModelId, asyncio.Task[None]] = {}
+        async with asyncio.TaskGroup() as group, self._placement.watch_models() as states:
+            async for models in states:
+                self._end(tasks, models)
+                for model in models:
+                    if model not in tasks:
+                        storage = self._models[model] = self._storage(model)
+                        tasks[model] = group.create_task(storage.go_on(), name=f"storage of {model}")
+
+    def _end(self, tasks: dict[ModelId, asyncio.Task[None]], models: Sequence[ModelId]) -> None:
+        for gone in tasks.keys() - set(models):
+            tasks.pop(gone).cancel()
+            self._models.pop(gone, None)
+
+    def _storage(self, model: ModelId) -> ModelStorage:
+        folder = self._agent.data_dir / str(model)
+        deeds = Deeds(model, folder, facade=self._facade, providers=self._providers, process=self._agent.process)
+        retries = Retries(self._agent.clock, self._agent.rng)
+        return ModelStorage(
+            model,
+            self._facade,
+            deeds,
+            retries,
+            room=self._room,
+            clock=self._agent.clock,
+            resync_seconds=self._config.resync_seconds,
+        )
+
+
+class ModelStorage:
+    """The storage of one model on this host."""
+
+    def __init__(
+        self,
+        model: ModelId,
+        facade: ProvisionerFacade,
+        deeds: Deeds,
+        retries: Retries,
+        *,
+        room: asyncio.Semaphore,
+        clock: Any,  # Clock: `alarm` takes it as it is.
+        resync_seconds: float,
+    ) -> None:
+        self._model, self._facade, self._deeds, self._retries = model, facade, deeds, retries
+        self._room, self._clock, self._resync_seconds = room, clock, resync_seconds
+        self._changed = asyncio.Event()
+        self._wanted: WantedStorage | None = None
+        self._devices: dict[str, str] = {}
+        """By volume, the name of the device that it was seen to be."""
+        self._mounts: dict[str, str] = {}
+        """By filesystem, where it was seen to be mounted; empty for one that is a folder and no mount."""
+        self._busy: dict[tuple[Kind, str], Step] = {}
+
+    def report(self) -> dict[str, object]:
+        """What is attached, what is being done, and what has failed."""
+        return {
+            "volumes": dict(sorted(self._devices.items())),
+            "filesystems": dict(sorted(self._mounts.items())),
+            "doing": [str(step) for step in self._busy.values()],
+            "failed": self._retries.report(),
+        }
+
+    async def go_on(self) -> None:
+        """Follow what is wanted until cancelled, or the model is gone."""
+        with contextlib.suppress(NotFoundError):
+            async with asyncio.TaskGroup() as group, mountinfo.watch(self._changed.set):
+                following = group.create_task(self._follow(), name=f"follow the storage of {self._model}")
+                try:
+                    await self._work(group, following)
+                finally:
+                    following.cancel()
+
+    async def _follow(self) -> None:
+        async with self._facade.watch_storage(self._model) as states:
+            async for wanted in states:
+                self._wanted = wanted
+                self._changed.set()
+
+    async def _work(self, group: asyncio.TaskGroup, following: asyncio.Task[None]) -> None:
+        following.add_done_callback(lambda _: self._changed.set())
+        while not following.done():
+            await self._next_change()
+            wanted = self._wanted
+            if wanted is None or wanted.machine is None:
+                continue
+            await in_thread(self._look)
+            steps = plan(wanted, self._actual())
+            self._retries.keep(frozenset(steps))
+            for step in steps:
+                key = (step.kind, step.entity)
+                if key not in self._busy and self._retries.is_due(step, about(step, wanted)):
+                    self._busy[key] = step
+                    group.create_task(self._take(step, wanted), name=f"{step} of {self._model}")
+
+    async def _next_change(self) -> None:
+        """Wait until something has changed, a failure is due again, or it is time for a look at everything."""
+        due = self._retries.next_seconds()
+        pause = self._resync_seconds if due is None else min(due, self._resync_seconds)
+        timer = alarm(self._clock, pause, self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            timer.cancel()
+        self._changed.clear()
+
+    def _actual(self) -> Actual:
+        return Actual(volumes=frozenset(self._devices), filesystems=frozenset(self._mounts))
+
+    def _look(self) -> None:
+        """Forget what is not there any more: somebody has unmounted it, or a device has vanished."""
+        mounted = {mount.target for mount in mountinfo.read()}
+        for name, path in list(self._mounts.items()):
+            if path and path not in mounted and (Kind.FILESYSTEM, name) not in self._busy:
+                _log.warning("filesystem %s is not mounted on %s any more", name, path)
+                del self._mounts[name]
+        for name, device in list(self._devices.items()):
+            if device and not _is_there(device) and (Kind.VOLUME, name) not in self._busy:
+                _log.warning("volume %s is not %s any more", name, device)
+                del self._devices[name]
+
+    async def _take(self, step: Step, wanted: WantedStorage) -> None:
+        try:
+            async with self._room, asyncio.timeout(STEP_SECONDS):
+                info = await self._deeds.take(step, wanted)
+        # The edge to providers, which are anybody's: what they raise is the entity's trouble, not the worker's.
+        except Exception as error:
+            await self._failed(step, wanted, error)
+        else:
+            self._retries.succeeded(step)
+            await self._note(step, info)
+        finally:
+            del self._busy[step.kind, step.entity]
+            self._changed.set()
+
+    async def _note(self, step: Step, info: AttachInfo | None) -> None:
+        attached = self._devices if step.kind is Kind.VOLUME else self._mounts
+        if step.deed is not Deed.ATTACH:
+            attached.pop(step.entity, None)
+        elif info is not None and step.kind is Kind.VOLUME:
+            attached[step.entity] = info.device_name
+        elif info is not None:
+            mounted = await in_thread(lambda: {mount.target for mount in mountinfo.read()})
+            attached[step.entity] = info.path if info.path in mounted else ""
+
+    async def _failed(self, step: Step, wanted: WantedStorage, error: Exception) -> None:
+        final = isinstance(error, PermanentError | NotValidError)
+        reason = str(error) or type(error).__name__
+        if isinstance(error, TimeoutError) and not str(error):
+            reason = f"it took longer than {STEP_SECONDS:.0f} s"
+        self._retries.failed(step, about(step, wanted), reason, final=final)
+        _log.warning("cannot %s of model %s: %s", step, self._model, reason)
+        entity = VolumeId.parse(step.entity) if step.kind is Kind.VOLUME else FilesystemId.parse(step.entity)
+        current = "error" if final else _MEANWHILE[step.deed]
+        with contextlib.suppress(StoreUnavailable):  # It is said again with the next failure.
+            await self._facade.set_status(self._model, entity, current, f"cannot {step.deed}: {reason}")
+
+
+_MEANWHILE = {
+    Deed.CREATE: "pending",
+    Deed.ATTACH: "attaching",
+    Deed.DETACH: "detaching",
+    Deed.DESTROY: "destroying",
+}
+
+
+def about(step: Step, wanted: WantedStorage) -> object:
+    """What a step is about, but for how it is going: when that has changed, the step is another."""
+    if step.kind is Kind.VOLUME:
+        volume = wanted.volumes.get(step.entity)
+        held = wanted.volume_attachments.get(step.entity)
+        return (None if volume is None else (volume.life, volume.size_mib, volume.attributes, volume.info), held)
+    filesystem = wanted.filesystems.get(step.entity)
+    mounted = wanted.filesystem_attachments.get(step.entity)
+    return (
+        None if filesystem is None else (filesystem.life, filesystem.size_mib, filesystem.attributes, filesystem.info),
+        mounted,
+        wanted.volume_attachments.get(filesystem.volume) if filesystem is not None else None,
+    )
+
+
+def _is_there(device: str) -> bool:
+    """Whether a device is there and has a size: a loop device without a file has none."""
+    try:
+        return int(Path("/sys/class/block", device, "size").read_text()) > 0
+    except (OSError, ValueError):
+        return False
