@@ -31,11 +31,12 @@ Row: TypeAlias = "tuple[object, ...]"
 _PRIVATE = 0o600
 _OTHERS = 0o077
 _PRIMARY = 0xFF
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_UNREAD_PAGE = "error code="
 _REMEDIES = {
     sqlite3.SQLITE_BUSY: "another process holds it; see who with `fuser`",
     sqlite3.SQLITE_FULL: "free some space on its file system",
     sqlite3.SQLITE_IOERR: "see the kernel's log for errors of the disk",
+    sqlite3.SQLITE_IOERR_SHMSIZE: "free some space on its file system",
     sqlite3.SQLITE_READONLY: "see that this user may write to it and its folder",
     sqlite3.SQLITE_CANTOPEN: "see that this user may read and write it and its folder",
     sqlite3.SQLITE_PERM: "see that this user may read and write it and its folder",
@@ -179,13 +180,18 @@ class Connection:
                 raise self._translated(error) from error
 
     def _translated(self, error: sqlite3.Error, *, outcome_unknown: bool = False) -> StoreUnavailable | StoreUnusable:
-        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
-        if code in _DAMAGED:
-            return StoreDamagedError(self._path, str(error))
-        remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
+        said, code = str(error), getattr(error, "sqlite_errorcode", 0)
         name = getattr(error, "sqlite_errorname", type(error).__name__)
+        if code & _PRIMARY == sqlite3.SQLITE_NOTADB:
+            return StoreDamagedError(self._path, said)
+        if code & _PRIMARY == sqlite3.SQLITE_CORRUPT:
+            if _is_damaged(self._path):
+                return StoreDamagedError(self._path, said)
+            said, code, name = "some of it could not be read", sqlite3.SQLITE_IOERR, "SQLITE_IOERR"
+        remedy = _REMEDIES.get(code) or _REMEDIES.get(code & _PRIMARY)
+        remedy = f"; {remedy}" if remedy else ""
         return StoreUnavailable(
-            f"the store {self._path} cannot be used now: {error} ({name}){remedy}", outcome_unknown=outcome_unknown
+            f"the store {self._path} cannot be used now: {said} ({name}){remedy}", outcome_unknown=outcome_unknown
         )
 
 
@@ -246,6 +252,20 @@ def _close_to_others(path: Path) -> None:
             path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
     except FileNotFoundError:
         pass
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether what SQLite calls damaged is: it says the same of a page that the disk has failed to read this time."""
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, isolation_level=None)
+        found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+    except sqlite3.Error as error:
+        return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    finally:
+        if connection is not None:
+            connection.close()
+    return found != ["ok"] and not any(_UNREAD_PAGE in problem for problem in found)
 
 
 def _quoted(path: Path) -> str:
