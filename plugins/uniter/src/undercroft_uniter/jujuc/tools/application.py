@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from undercroft_hookspecs.errors import UndercroftError
+from undercroft_hookspecs.errors import NotPermittedError
 from undercroft_hookspecs.hook_tools import (
     ConfigContext,
     CredentialContext,
@@ -13,10 +13,12 @@ from undercroft_hookspecs.hook_tools import (
     ResourcesContext,
     ToolUsageError,
 )
-from undercroft_uniter.jujuc.tools.tool import ANSWER, Tool, failed
+from undercroft_uniter.jujuc.tools.tool import ANSWER, Tool
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.hook_tools import HookContext, ToolCall
+
+_REFUSED = "cannot access cloud credentials: "
 
 
 async def _config(context: HookContext, call: ToolCall) -> object:
@@ -39,8 +41,8 @@ async def _credential(context: HookContext, call: ToolCall) -> object:
     del call
     try:
         return await context.get(CredentialContext).credential()
-    except UndercroftError as error:
-        raise failed("cannot access cloud credentials", error) from error
+    except NotPermittedError as error:
+        raise NotPermittedError(f"{_REFUSED}{str(error).removeprefix(_REFUSED)}") from error
 
 
 async def _resource(context: HookContext, call: ToolCall) -> str:
