@@ -13,7 +13,6 @@ import msgspec
 
 from undercroft_hookspecs import NotFoundError, NotValidError, UnitHasSubordinates, UnitName
 from undercroft_hookspecs.hook_tools import RelationContext
-from undercroft_hookspecs.relation_facades import RelationMembers, UnitRelation
 from undercroft_hookspecs.state import Action, Application, Life, Model, Status, Unit
 from undercroft_hookspecs.unit_facades import ApplicationStatuses
 from undercroft_uniter.errors import ActionNotValid, DeployConflict
@@ -209,45 +208,6 @@ class FakeActions:
     ) -> None:
         self.ended.setdefault(action, (status, message))
         self.journal.append(f"action {action} {status}")
-
-
-class FakeRelationFacade:
-    """`RelationFacade`, of which only statuses are kept."""
-
-    def __init__(self) -> None:
-        self.statuses: list[tuple[int, str]] = []
-        self.failure: Exception | None = None
-
-    async def relations(self) -> Sequence[UnitRelation]:
-        return ()
-
-    @asynccontextmanager
-    async def watch_relations(self) -> AsyncIterator[AsyncIterator[Sequence[UnitRelation]]]:
-        yield _once(())
-
-    async def relations_in_scope(self) -> Sequence[int]:
-        return ()
-
-    @asynccontextmanager
-    async def watch_members(self, relation: int) -> AsyncIterator[AsyncIterator[RelationMembers]]:
-        yield _once(RelationMembers())
-
-    async def enter_scope(self, relation: int) -> None:
-        raise NotImplementedError
-
-    async def depart_scope(self, relation: int) -> None:
-        raise NotImplementedError
-
-    async def leave_scope(self, relation: int) -> None:
-        raise NotImplementedError
-
-    async def read_settings(self, relation: int, name: str) -> Mapping[str, str]:
-        raise NotImplementedError
-
-    async def set_relation_status(self, relation: int, current: str, message: str = "") -> None:
-        if self.failure is not None:
-            raise self.failure
-        self.statuses.append((relation, current))
 
 
 @dataclass(slots=True)
@@ -474,7 +434,7 @@ class FakeRemote:
         self.now = snapshot or Snapshot(life=Life.ALIVE, charm=OLD)
         self.secrets_done: list[HookInfo] = []
         self.commands_done: list[int] = []
-        self.watches = 0
+        self.watches = self.kills = 0
         self.failure: Exception | None = None
         self.clears = 0
         self._changed = asyncio.Event()
@@ -490,11 +450,18 @@ class FakeRemote:
         self.failure = error
         self._changed.set()
 
-    @asynccontextmanager
-    async def watch(self) -> AsyncIterator[FakeRemote]:
+    def watch(self) -> FakeRemote:
+        """A new watch."""
+        assert self.watches == self.kills, "the last watch has not ended"
         self.watches += 1
         self.be(retry_hook_version=0, update_status_version=0)
-        yield self
+        return self
+
+    def kill(self) -> None:
+        self.kills += 1
+
+    async def wait(self) -> None:
+        return
 
     def snapshot(self) -> Snapshot:
         self._changed.clear()
@@ -547,7 +514,6 @@ class FakeRooms:
         self.model = FakeModel()
         self.application = FakeApplication()
         self.actions = FakeActions(self.journal)
-        self.relation_facade = FakeRelationFacade()
         self.executions = FakeExecutions(self.journal)
         self.deployer = FakeDeployer(self.journal)
         self.relations = FakeRelations()
@@ -568,7 +534,6 @@ class FakeRooms:
                 unit=self.unit,
                 model=self.model,
                 status=self.status,
-                relations=self.relation_facade,
                 actions=self.actions,
             ),
             agent_status=self.status,

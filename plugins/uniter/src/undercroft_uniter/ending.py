@@ -28,15 +28,6 @@ async def become_dead(unit: UnitFacade) -> None:
         _log.info("the unit has been removed already")
 
 
-async def is_removed(unit: UnitFacade) -> bool:
-    """Whether there is no such unit any more."""
-    try:
-        await unit.unit()
-    except NotFoundError:
-        return True
-    return False
-
-
 async def _has_died(unit: UnitFacade) -> bool:
     try:
         await unit.ensure_dead()

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from undercroft_hookspecs import Worker
+
 if TYPE_CHECKING:
     from undercroft_hookspecs.hook_tools import RelationContext
     from undercroft_hookspecs.state import Action
@@ -190,7 +192,11 @@ class RemoteState(Protocol):
         ...
 
     async def changed(self) -> None:
-        """Return when something has changed since the last snapshot was taken (the first time: when all is known)."""
+        """Return when something has changed since the last snapshot was taken (the first time: when all is known).
+
+        Raises:
+            UnitGone: the unit has been removed.
+        """
 
     async def clear_resolved(self) -> None:
         """The unit has taken note of `resolved`; the snapshot, too, is without it."""
@@ -260,8 +266,9 @@ class AgentStatus(Protocol):
         """Say it."""
 
 
-Watch: TypeAlias = "Callable[[], AbstractAsyncContextManager[RemoteState]]"
-"""Begins to watch the model anew, with all counters at their beginning; leaving ends that.
+class RemoteWatch(RemoteState, Worker, Protocol):
+    """A watch of the model, with all counters at their beginning: when it has died, `changed` raises its error."""
 
-When the watch has failed, `changed` raises its error. Raises NotFoundError: the unit has been removed.
-"""
+
+Watch: TypeAlias = "Callable[[], RemoteWatch]"
+"""Begins to watch the model."""

@@ -26,7 +26,7 @@ async def read_state(path: Path, kind: type[S]) -> S | None:
         return None
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = f"{path} is damaged ({error}): restore it from a backup, or move it away for the unit to begin anew"
         raise NotValidError(message, field=path.name) from error
 

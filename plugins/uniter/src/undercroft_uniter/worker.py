@@ -12,12 +12,20 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from undercroft import DeadError, SimpleWorker
+from undercroft import DeadError, SimpleWorker, outcome
 from undercroft_hookspecs import AgentSignal, NotFoundError, RebootMachine, UndercroftError
 from undercroft_hookspecs.state import Life
 from undercroft_uniter.beginning import await_reboot, greet, open_executor
-from undercroft_uniter.ending import become_dead, is_removed
-from undercroft_uniter.errors import DeployConflict, HookFailed, RebootNeeded, RestartResolving, Stopping, Terminate
+from undercroft_uniter.ending import become_dead
+from undercroft_uniter.errors import (
+    DeployConflict,
+    HookFailed,
+    RebootNeeded,
+    RestartResolving,
+    Stopping,
+    Terminate,
+    UnitGone,
+)
 from undercroft_uniter.paths import UnitPaths
 from undercroft_uniter.resolver.chain import Chain
 from undercroft_uniter.resolver.local import LocalState
@@ -89,11 +97,8 @@ class Uniter:
             await self._live(stop)
         except Stopping:
             return
-        except NotFoundError:
-            if not await is_removed(self._rooms.model.unit):
-                await self._say_failed()
-                raise
-            _log.info("%s: the unit has been removed", self._rooms.unit)
+        except UnitGone as error:
+            _log.info("%s: %s", self._rooms.unit, error)
         except RebootNeeded as error:
             raise RebootMachine(str(error)) from error
         except (AgentSignal, DeadError):  # A wish, or the charm's folder is closed because everything stops.
@@ -105,7 +110,10 @@ class Uniter:
     async def _live(self, stop: Stop) -> None:
         rooms = self._rooms
         async with unless_stopped(stop):
-            unit = await rooms.model.unit.unit()
+            try:
+                unit = await rooms.model.unit.unit()
+            except NotFoundError as error:
+                raise UnitGone(f"unit {str(rooms.unit)!r} has been removed") from error
             if unit.life is Life.DEAD:
                 return
             await greet(rooms.model.status)
@@ -126,13 +134,16 @@ class Uniter:
         local = LocalState(state=executor.state, charm=charm)
         is_new = True
         while True:
-            async with self._watch() as remote:
+            remote = self._watch()
+            try:
                 async with unless_stopped(stop):
                     await remote.changed()
-                try:
-                    await self._resolve_once(executor, remote, local, stop, is_new=is_new)
-                except RestartResolving:
-                    local = LocalState(state=executor.state, charm=local.charm)
+                await self._resolve_once(executor, remote, local, stop, is_new=is_new)
+            except RestartResolving:
+                local = LocalState(state=executor.state, charm=local.charm)
+            finally:
+                remote.kill()
+                await outcome(remote)  # If it failed, that has been raised.
             is_new = False
 
     async def _resolve_once(

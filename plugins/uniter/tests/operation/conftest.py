@@ -8,7 +8,7 @@ from plugins.uniter.tests.fakes import NEW, OLD, FakeRooms, kind
 
 from undercroft_hookspecs.unit_facades import ConfigHashes
 from undercroft_uniter.hook.info import HookInfo
-from undercroft_uniter.operation.hook import RunHook, Sight, SkipHook
+from undercroft_uniter.operation.hook import RunHook, SkipHook
 from undercroft_uniter.operation.state import OperationKind, OperationState, Step
 
 BLANK = OperationState(kind=OperationKind.CONTINUE, step=Step.PENDING)
@@ -22,7 +22,7 @@ STATES = {
     "upgrade": FULL.to(OperationKind.UPGRADE, Step.PENDING, charm=NEW),
     "upgrade-hook": FULL.to(OperationKind.UPGRADE, Step.PENDING, charm=NEW, hook=kind("config-changed")),
 }
-SIGHT = Sight(hashes=ConfigHashes(config="c", trust="t", addresses="a"), suspended=frozenset({3}))
+HASHES = ConfigHashes(config="c", trust="t", addresses="a")
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def fakes() -> FakeRooms:
 
 def running(hook: HookInfo, fakes: FakeRooms) -> RunHook:
     """The operation that runs the hook."""
-    return RunHook(hook, fakes.rooms, remote=fakes.remote, sight=SIGHT)
+    return RunHook(hook, fakes.rooms, remote=fakes.remote, hashes=HASHES)
 
 
 def skipping(hook: HookInfo, fakes: FakeRooms) -> SkipHook:
     """The operation that passes the hook over."""
-    return SkipHook(hook, fakes.rooms, remote=fakes.remote, sight=SIGHT)
+    return SkipHook(hook, fakes.rooms, remote=fakes.remote, hashes=HASHES)

@@ -7,7 +7,7 @@ import pytest
 from plugins.uniter.tests.fakes import FakeRooms, kind
 from plugins.uniter.tests.operation.conftest import BLANK, FULL, running, skipping
 
-from undercroft_hookspecs import NotFoundError, NotLeaderError, NotValidError, StoreUnavailable
+from undercroft_hookspecs import NotValidError, StoreUnavailable
 from undercroft_uniter.errors import HookFailed, RebootNeeded
 from undercroft_uniter.hook.info import HookInfo, HookKind
 from undercroft_uniter.operation.hook import RunHook
@@ -399,25 +399,3 @@ async def test_a_failing_room_leaves_the_hook_done(fakes: FakeRooms) -> None:
 
     with pytest.raises(OSError, match="no space"):
         await running(JOINED, fakes).commit(at(FULL, Step.DONE, JOINED))
-
-
-@pytest.mark.parametrize(("leads", "relation", "said"), [(True, 3, [(3, "suspended")]), (False, 3, []), (True, 4, [])])
-async def test_a_broken_relation_is_said_to_be_suspended_by_the_leader(
-    fakes: FakeRooms, leads: bool, relation: int, said: list[tuple[int, str]]
-) -> None:
-    fakes.leadership.leads = leads
-    hook = HookInfo(kind=HookKind.RELATION_BROKEN, relation=relation, remote_application="mysql")
-
-    await running(hook, fakes).commit(at(FULL, Step.DONE, hook))
-
-    assert fakes.relation_facade.statuses == said
-
-
-@pytest.mark.parametrize("error", [NotLeaderError("not any more"), NotFoundError("3")])
-async def test_a_relation_that_cannot_be_said_to_be_suspended_is_left(fakes: FakeRooms, error: Exception) -> None:
-    fakes.leadership.leads = True
-    fakes.relation_facade.failure = error
-
-    outcome = await running(BROKEN, fakes).commit(at(FULL, Step.DONE, BROKEN))
-
-    assert outcome.error is None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft_hookspecs import NotFoundError, NotLeaderError
+from undercroft_hookspecs import NotFoundError
 from undercroft_uniter.errors import HookFailed
 from undercroft_uniter.hook.info import HookInfo, HookKind
 from undercroft_uniter.operation.reboot import say_rebooting
@@ -27,25 +26,16 @@ _log = logging.getLogger(__name__)
 _FOLLOWED_BY = {HookKind.UPGRADE_CHARM: HookKind.CONFIG_CHANGED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
-    """What was wanted when a hook's operation was made: what changed later is for another hook."""
-
-    hashes: ConfigHashes
-    suspended: frozenset[int] = frozenset()
-    """The relations that are suspended."""
-
-
 class RunHook(Operation):
-    """Run a hook."""
+    """Run a hook. `hashes` are those of when it was made: what changes later is for another config-changed."""
 
-    __slots__ = ("_execution", "_remote", "_rooms", "_sight", "hook")
+    __slots__ = ("_execution", "_hashes", "_remote", "_rooms", "hook")
 
-    def __init__(self, hook: HookInfo, rooms: Rooms, *, remote: RemoteState, sight: Sight) -> None:
+    def __init__(self, hook: HookInfo, rooms: Rooms, *, remote: RemoteState, hashes: ConfigHashes) -> None:
         self.hook = hook.validate()
         self._rooms = rooms
         self._remote = remote
-        self._sight = sight
+        self._hashes = hashes
         self._execution: Execution | None = None
 
     def __str__(self) -> str:
@@ -109,7 +99,6 @@ class RunHook(Operation):
             await self._remote.secret_done(hook)
         if was_run:
             await say_after(hook.kind, state, rooms.model.status)
-            await self._say_suspended()
         else:
             state = self._seen(state)
         return Outcome(state=_next_state(hook.kind, state))
@@ -124,7 +113,7 @@ class RunHook(Operation):
     def _seen(self, state: OperationState) -> OperationState:
         """Kept with the fact that the hook was run: written later, it could be what the hook has not seen."""
         if self.hook.kind is HookKind.CONFIG_CHANGED:
-            hashes = self._sight.hashes
+            hashes = self._hashes
             return msgspec.structs.replace(
                 state, config_hash=hashes.config, trust_hash=hashes.trust, addresses_hash=hashes.addresses
             )
@@ -137,15 +126,6 @@ class RunHook(Operation):
             _log.debug("%s: skipped %s hook: the charm has none", self._rooms.unit, script)
         else:
             _log.info("%s: ran %s hook", self._rooms.unit, script)
-
-    async def _say_suspended(self) -> None:
-        relation = self.hook.relation
-        is_broken = self.hook.kind is HookKind.RELATION_BROKEN and relation in self._sight.suspended
-        if is_broken and relation is not None and self._rooms.leadership.is_leader():
-            try:
-                await self._rooms.model.relations.set_relation_status(relation, "suspended")
-            except (NotLeaderError, NotFoundError) as error:
-                _log.info("%s: relation %d is not said to be suspended: %s", self._rooms.unit, relation, error)
 
 
 class SkipHook(RunHook):

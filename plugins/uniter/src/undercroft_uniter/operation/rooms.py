@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import UnitName
-    from undercroft_hookspecs.relation_facades import RelationFacade
     from undercroft_hookspecs.unit_facades import ActionFacade, ModelFacade, StatusFacade, UnitFacade
     from undercroft_uniter.seams import (
         AgentStatus,
@@ -27,7 +26,6 @@ class Facades:
     unit: UnitFacade
     model: ModelFacade
     status: StatusFacade
-    relations: RelationFacade
     actions: ActionFacade
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from undercroft.files import read_bytes, write_atomic
 from undercroft_hookspecs import NotValidError
 from undercroft_uniter.operation.state import OperationState
+from undercroft_uniter.statefile import read_state, write_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,24 +17,22 @@ class StateFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._written = b""
+        self._written: OperationState | None = None
 
     async def read(self) -> OperationState | None:
         """What was written last; None if nothing ever was.
 
         Raises:
-            NotValidError: the file is damaged, or says what cannot be; its message names it.
+            NotValidError: the file is damaged, or says what cannot be; its message names it, and it is left as it is.
         """
-        try:
-            content = await read_bytes(self.path)
-        except FileNotFoundError:
-            return None
-        try:
-            state = msgspec.json.decode(content, type=OperationState).validate()
-        except (msgspec.MsgspecError, ValueError) as error:
-            message = f"{self.path} does not say what the unit was at ({error}): restore it from a backup"
-            raise NotValidError(message, field="operation") from error
-        self._written = content
+        state = await read_state(self.path, OperationState)
+        if state is not None:
+            try:
+                state.validate()
+            except NotValidError as error:
+                message = f"{self.path} is damaged ({error}): restore it from a backup"
+                raise NotValidError(message, field=error.field) from error
+        self._written = state
         return state
 
     async def write(self, state: OperationState) -> None:
@@ -45,7 +41,7 @@ class StateFile:
         Raises:
             NotValidError: the state cannot be; what was written stays.
         """
-        content = msgspec.json.encode(state.validate())
-        if content != self._written:
-            await write_atomic(self.path, content)
-            self._written = content
+        state.validate()
+        if state != self._written:
+            await write_state(self.path, state)
+            self._written = state

@@ -11,7 +11,7 @@ from undercroft_uniter.hook.info import HookInfo, HookKind
 from undercroft_uniter.operation.action import EndAction, LeaveAction, RunAction
 from undercroft_uniter.operation.commands import RunCommands
 from undercroft_uniter.operation.deploy import Deploy
-from undercroft_uniter.operation.hook import RunHook, Sight, SkipHook
+from undercroft_uniter.operation.hook import RunHook, SkipHook
 from undercroft_uniter.operation.leadership import AcceptLeadership, ResignLeadership
 from undercroft_uniter.operation.state import OperationKind
 from undercroft_uniter.resolver.recorded import Recorded
@@ -44,7 +44,7 @@ class Operations:
 
     def run_hook(self, hook: HookInfo) -> Operation:
         """Run a hook. Raises NotValidError: it lacks what its kind needs."""
-        operation = RunHook(hook, self._rooms, remote=self._remote, sight=self._sight())
+        operation = RunHook(hook, self._rooms, remote=self._remote, hashes=self._snapshot.hashes)
         local, retry = self._local, self._snapshot.retry_hook_version
 
         def note_try() -> None:
@@ -54,7 +54,7 @@ class Operations:
 
     def skip_hook(self, hook: HookInfo) -> Operation:
         """Pass a hook over, or commit one that was run."""
-        operation = SkipHook(hook, self._rooms, remote=self._remote, sight=self._sight())
+        operation = SkipHook(hook, self._rooms, remote=self._remote, hashes=self._snapshot.hashes)
         return Recorded(operation, on_committed=self._noting_hook(hook.kind))
 
     def install(self, charm: CharmReference) -> Operation:
@@ -89,11 +89,6 @@ class Operations:
     def resign_leadership(self) -> Operation:
         """Forget that the unit has led."""
         return ResignLeadership()
-
-    def _sight(self) -> Sight:
-        relations = self._snapshot.relations
-        suspended = frozenset(number for number, relation in relations.items() if relation.is_suspended)
-        return Sight(hashes=self._snapshot.hashes, suspended=suspended)
 
     def _deploy(self, kind: OperationKind, charm: CharmReference, verb: str) -> Operation:
         modified = self._snapshot.charm_modified_version
