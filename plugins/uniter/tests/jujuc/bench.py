@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from undercroft.clock import SystemClock
 from undercroft.process import SystemProcess
@@ -171,7 +171,7 @@ class Raw:
         self.socket.setblocking(False)
         self._path = path
 
-    async def __aenter__(self) -> Raw:
+    async def __aenter__(self) -> Self:
         await asyncio.get_running_loop().sock_connect(self.socket, os.fspath(self._path))
         return self
 

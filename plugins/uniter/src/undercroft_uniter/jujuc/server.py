@@ -147,15 +147,17 @@ class ToolServer:
         return False
 
     def _take(self, client: Connection) -> None:
+        self._clients.add(client)
         try:
             asked = client.received() if client.is_allowed() else refused("only the agent's user may call hook tools")
+            self._check_bytes()
         except BadRequest as error:
             asked = refused(error)
         except OSError as error:
+            self._clients.discard(client)
             client.close()
             _log.debug("a client of %s was lost: %s", self._path, error)
             return
-        self._clients.add(client)
         if asked is None:
             self._asking[client] = None
         client.task = self._loop.create_task(self._serve(client, asked), name="hook tool")
