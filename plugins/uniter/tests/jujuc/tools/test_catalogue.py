@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from plugins.uniter.tests.jujuc.tools.fakes import Bench, FakeHook
 
 from undercroft.testing import FakeClock
-from undercroft_hookspecs.hook_tools import HookTool
+from undercroft_hookspecs.hook_tools import Flag, HookContext, HookTool, ToolCall
 from undercroft_uniter.jujuc.formats import FORMATS
-from undercroft_uniter.jujuc.tools.catalogue import builtin_tools
+from undercroft_uniter.jujuc.tools.catalogue import builtin_tools, with_plugins
+
+
+class Own:
+    """A plugin's tool, which says which it is."""
+
+    summary = "Say which"
+    usage = details = ""
+    formats: Sequence[str] = ()
+    arity = (0, 0)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def flags(self, context: HookContext) -> Sequence[Flag]:
+        return ()
+
+    async def run(self, context: HookContext, call: ToolCall) -> object:
+        return self.name
+
 
 LISTED = """\
 action-fail action-get action-log action-set add-metric application-version-set close-port config-get credential-get
@@ -82,3 +102,33 @@ async def test_in_a_restricted_hook_every_tool_says_so(bench: Bench, hook: FakeH
 
 def test_the_tools_of_all_units_are_the_same_few_objects(tmp_path: Path) -> None:
     assert Bench(tmp_path).tools["action-get"] is Bench(tmp_path).tools["action-get"]
+
+
+def test_plugins_bring_more_tools_and_their_own_add_metric() -> None:
+    builtin = builtin_tools(clock=FakeClock())
+    own, metric = Own("acme-say"), Own("add-metric")
+
+    tools = with_plugins(builtin, [("acme", {"acme-say": own}), ("metrics", {"add-metric": metric})])
+
+    assert tools == {**builtin, "acme-say": own, "add-metric": metric}
+
+
+@pytest.mark.parametrize(
+    ("name", "tool", "reason"),
+    [
+        ("is-leader", Own("is-leader"), "there is a tool of Juju of that name"),
+        ("../sh", Own("../sh"), "a name has lowercase letters, digits and hyphens only"),
+        ("Say", Own("Say"), "a name has lowercase letters, digits and hyphens only"),
+        ("say", Own("tell"), "it calls itself 'tell'"),
+        ("say", object(), "its type object lacks something that every HookTool has"),
+    ],
+)
+def test_what_does_not_fit_is_left_out_with_a_warning(
+    caplog: pytest.LogCaptureFixture, name: str, tool: object, reason: str
+) -> None:
+    builtin = builtin_tools(clock=FakeClock())
+
+    tools = with_plugins(builtin, [("acme", {name: tool})])
+
+    assert tools == builtin
+    assert caplog.messages == [f"the hook tool {name!r} of the plugin acme is left out: {reason}"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from plugins.uniter.tests.jujuc.tools.fakes import NOW, Bench, FakeHook, done, failure, misused
+from plugins.uniter.tests.jujuc.tools.fakes import Bench, FakeHook, done, failure, misused
+from plugins.uniter.tests.jujuc.tools.parts import NOW
 
 from undercroft_hookspecs.state import Secret
 

@@ -6,7 +6,8 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from plugins.uniter.tests.jujuc.tools.fakes import NOW, Bench, FakeHook, done, failure, misused
+from plugins.uniter.tests.jujuc.tools.fakes import Bench, FakeHook, done, failure, misused
+from plugins.uniter.tests.jujuc.tools.parts import NOW
 
 from undercroft_hookspecs.hook_tools import RelationContext
 from undercroft_hookspecs.state import Secret

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from plugins.uniter.tests.jujuc.tools.fakes import NOW, Bench, FakeHook, done, failure, misused
+from plugins.uniter.tests.jujuc.tools.fakes import Bench, FakeHook, done, failure, misused
+from plugins.uniter.tests.jujuc.tools.parts import NOW
 
 from undercroft_hookspecs.errors import UndercroftError
 from undercroft_hookspecs.state import Status
