@@ -114,9 +114,7 @@ async def test_an_unknown_tool_fails(bench: Bench) -> None:
     assert (done.returncode, done.stderr) == (1, b"ERROR unheard-of is not available in start\n")
 
 
-async def test_a_mistake_in_a_tool_fails_the_call_and_is_logged(
-    bench: Bench, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_mistake_in_a_tool_fails_the_call_and_is_logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     done = await bench.run("broken")
 
     assert done.returncode == 1
