@@ -25,10 +25,13 @@ from undercroft_uniter.runner.workshop import Workshop
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from undercroft_hookspecs import UnitAgent
     from undercroft_hookspecs.hook_tools import HookTool
     from undercroft_hookspecs.state import Action
+    from undercroft_uniter.context.facades import Facades
     from undercroft_uniter.context.factory import UnitSide
     from undercroft_uniter.hook.info import HookInfo
+    from undercroft_uniter.paths import UnitPaths
     from undercroft_uniter.runner.process import Tools
     from undercroft_uniter.seams import Commands
 
@@ -91,17 +94,17 @@ class UnitExecutions:
 
     async def _ready(self) -> Workshop:
         if self._workshop is None:
-            surroundings = await surroundings_of(self._side)
+            side = self._side
+            surroundings = await surroundings_of(side.agent, side.paths, side.facades)
             self._workshop = Workshop(
                 side=self._side, server=self._server, tools=self._tools, surroundings=surroundings
             )
         return self._workshop
 
 
-async def surroundings_of(side: UnitSide) -> Surroundings:
+async def surroundings_of(agent: UnitAgent, paths: UnitPaths, facades: Facades) -> Surroundings:
     """What stays the same for all charm code of the unit."""
-    agent, paths = side.agent, side.paths
-    unit, model = await side.facades.unit.unit(), await side.facades.model.model()
+    unit, model = await facades.unit.unit(), await facades.model.model()
     return Surroundings(
         unit=str(agent.unit),
         model_uuid=str(agent.model),

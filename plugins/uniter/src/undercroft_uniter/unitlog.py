@@ -1,0 +1,175 @@
+"""The logs of models: what the hooks of their units say, in `<data>/models/<uuid>/debug.log`, one JSON object a line.
+
+One thread writes for all units of this agent, so that no disk that hangs holds up the loop. Lines wait in a queue of
+bounded length; what does not fit is counted, and the count is written instead. A log that has grown to MOST_BYTES is
+renamed to `debug.log.1`, in the place of the one before.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import msgspec
+
+from undercroft import SimpleWorker
+from undercroft.dependency import OutputError
+from undercroft.files import in_thread
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from undercroft import Stop
+    from undercroft_hookspecs import Clock, Worker
+    from undercroft_uniter.seams import UnitLog
+
+MOST_BYTES = 64 * 1024 * 1024
+MOST_WAITING = 100_000
+BATCH = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line of a model's log; `module` is like `unit.mysql/0.juju-log`."""
+
+    time: str
+    entity: str
+    level: str
+    module: str
+    message: str
+
+
+@runtime_checkable
+class UnitLogs(Protocol):
+    """The output of the manifold `unit-logs`."""
+
+    def of(self, file: Path, unit: str) -> UnitLog:
+        """The log of a unit, in the file of its model."""
+        ...
+
+
+class UnitLogsWorker:
+    """The worker of the manifold `unit-logs`. When it has ended, all that was said is written."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._writer = LogWriter()
+        self._worker = SimpleWorker(self._run, name="unit-logs", grace=5, clock=clock)
+
+    def kill(self) -> None:
+        """Ask for a stop, and return at once."""
+        self._worker.kill()
+
+    async def wait(self) -> None:
+        """Return when all is written."""
+        await self._worker.wait()
+
+    def of(self, file: Path, unit: str) -> UnitLog:
+        """The log of a unit, in the file of its model."""
+        return FileLog(self._writer, file, unit, self._clock)
+
+    async def _run(self, stop: Stop) -> None:
+        try:
+            await stop.wait()
+        finally:
+            await in_thread(self._writer.close)
+
+
+@dataclass(frozen=True, slots=True)
+class FileLog:
+    """The seam `UnitLog`."""
+
+    writer: LogWriter
+    file: Path
+    unit: str
+    clock: Clock
+
+    def write(self, level: int, module: str, message: str) -> None:
+        """Add a line."""
+        name = logging.getLevelName(level)
+        line = _line(self.clock.now(), self.unit, name, f"unit.{self.unit}.{module}", message)
+        self.writer.add(self.file, line)
+
+
+class LogWriter:
+    """Writes lines to files, in a thread of its own, which begins with the first line."""
+
+    def __init__(self, *, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._queue: queue.Queue[tuple[Path, bytes] | None] = queue.Queue(MOST_WAITING)
+        self._thread: threading.Thread | None = None
+        self._lost = 0
+
+    def add(self, file: Path, line: bytes) -> None:
+        """Have a line written, soon."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="unit logs", daemon=True)
+            self._thread.start()
+        try:
+            self._queue.put_nowait((file, line))
+        except queue.Full:
+            self._lost += 1
+
+    def close(self) -> None:
+        """Return when all is written. Blocks: to be called in a thread."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            batch: dict[Path, list[bytes]] = {}
+            item = self._queue.get()
+            for _ in range(BATCH):
+                if item is None:
+                    is_open = False
+                    break
+                batch.setdefault(item[0], []).append(item[1])
+                if self._queue.empty():
+                    break
+                item = self._queue.get()
+            for file, lines in batch.items():
+                self._write(file, lines)
+
+    def _write(self, file: Path, lines: list[bytes]) -> None:
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            _log.warning("%d lines of unit logs were lost: they came faster than the disk takes them", lost)
+        try:
+            self._append(file, b"".join(lines))
+        except OSError as error:
+            _log.warning("%d lines of a unit log were lost: %s: %s", len(lines), file, error.strerror)
+
+    def _append(self, file: Path, data: bytes) -> None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(opened).st_size
+            view = memoryview(data)
+            while view:
+                view = view[os.write(opened, view) :]
+        finally:
+            os.close(opened)
+        if size + len(data) > self._most_bytes:
+            file.replace(file.with_name(f"{file.name}.1"))
+
+
+def unit_logs_output(worker: Worker, kind: type) -> object:
+    """The output function of the manifold `unit-logs`: UnitLogs alone."""
+    if not isinstance(worker, UnitLogsWorker):
+        raise OutputError(f"{type(worker).__name__} is not the worker of the unit logs")
+    if kind is not UnitLogs:
+        raise OutputError(f"unit-logs puts out UnitLogs, not {kind.__name__}")
+    return worker
+
+
+def _line(now: datetime, unit: str, level: str, module: str, message: str) -> bytes:
+    return msgspec.json.encode(Line(now.isoformat(), unit, level, module, message)) + b"\n"
