@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import stat
@@ -63,7 +64,7 @@ async def test_a_client_that_cannot_be_run_is_made_anew(tmp_path: Path) -> None:
 async def test_stale_tools_and_what_a_crash_has_left_are_removed(tmp_path: Path) -> None:
     await fill_tool_folder(tmp_path, ["say", "gone"], client=b"x")
     (tmp_path / ".say.new").symlink_to("nowhere")
-    (tmp_path / f".{CLIENT}.tmp").write_bytes(b"half")
+    (tmp_path / f".{CLIENT}.new").write_bytes(b"half")
 
     await fill_tool_folder(tmp_path, ["say"], client=b"x")
 
@@ -99,6 +100,14 @@ async def test_a_folder_that_is_a_link_is_filled(tmp_path: Path) -> None:
     await fill_tool_folder(tmp_path / "tools", ["say"], client=b"x")
 
     assert names(tmp_path / "real") == {CLIENT, "say"}
+
+
+async def test_several_may_fill_it_at_once(tmp_path: Path) -> None:
+    tools = [f"tool-{number}" for number in range(40)]
+
+    await asyncio.gather(*(fill_tool_folder(tmp_path, tools, client=b"x") for _ in range(8)))
+
+    assert names(tmp_path) == {CLIENT, *tools}
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "-x", "A", "a b", "x\n", CLIENT])

@@ -6,6 +6,7 @@ compiler. It is copied, so that a hook that runs while the plugin is upgraded go
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
@@ -13,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from undercroft.files import in_thread, read_bytes, write_atomic
+from undercroft.files import in_thread, read_bytes
 from undercroft_hookspecs import NotValidError
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _LONGEST_SHEBANG: Final = 127
 async def fill_tool_folder(folder: Path, tools: Collection[str], *, client: bytes | None = None) -> None:
     """Make the folder hold these tools and nothing else; what is right already is left alone.
 
-    A crash leaves each tool as it was or as it is to be. `client` is the program behind all of them; without it the
-    best that there is.
+    A crash leaves each tool as it was or as it is to be. Several may do so at once. `client` is the program behind all
+    of them; without it the best that there is.
 
     Raises:
         NotValidError: a tool's name cannot be a command's.
@@ -41,9 +42,7 @@ async def fill_tool_folder(folder: Path, tools: Collection[str], *, client: byte
     if client is None:
         compiled = compiled_client()
         client = await (in_thread(python_client) if compiled is None else read_bytes(compiled))
-    if await in_thread(_differs, folder, client):
-        await write_atomic(folder / CLIENT, client, mode=0o755)
-    await in_thread(_link, folder, frozenset(tools))
+    await in_thread(_fill, folder, frozenset(tools), client)
 
 
 def compiled_client() -> Path | None:
@@ -62,23 +61,49 @@ def python_client(interpreter: str | None = None) -> bytes:
     return os.fsencode(shebang) + Path(__file__).with_name("client.py").read_bytes()
 
 
-def _differs(folder: Path, client: bytes) -> bool:
+def _fill(folder: Path, tools: frozenset[str], client: bytes) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / CLIENT
+    # The uniter and the hook runner of a unit may both be at it.
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        if _differs(folder / CLIENT, client):
+            _write(folder / CLIENT, client)
+        _remove_all_but(folder, tools | {CLIENT})
+        for tool in sorted(tools):
+            _link(folder / tool)
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _differs(path: Path, client: bytes) -> bool:
     try:
         return path.is_symlink() or path.read_bytes() != client or not os.access(path, os.X_OK)
     except OSError:
         return True
 
 
-def _link(folder: Path, tools: frozenset[str]) -> None:
-    for entry in list(os.scandir(folder)):
-        if entry.name not in tools and entry.name != CLIENT and not entry.is_dir(follow_symlinks=False):
-            Path(entry).unlink(missing_ok=True)
-    for tool in sorted(tools):
-        path = folder / tool
-        if not (path.is_symlink() and path.readlink() == Path(CLIENT)):
-            fresh = folder / f".{tool}.new"
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(CLIENT)
-            fresh.replace(path)
+def _write(path: Path, client: bytes) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with fresh.open("xb") as file:
+        file.write(client)
+        file.flush()
+        os.fchmod(file.fileno(), 0o755)
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def _remove_all_but(folder: Path, names: frozenset[str]) -> None:
+    for path in list(folder.iterdir()):
+        if path.name not in names and (path.is_symlink() or not path.is_dir()):
+            path.unlink()
+
+
+def _link(path: Path) -> None:
+    if path.is_symlink() and path.readlink() == Path(CLIENT):
+        return
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.symlink_to(CLIENT)
+    fresh.replace(path)
