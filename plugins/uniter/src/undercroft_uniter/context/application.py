@@ -1,4 +1,4 @@
-"""The unit's application as a hook sees it: its config, what there is to be, and the cloud that there is not."""
+"""The unit's application as a hook sees it: its config, what there is to be, and its cloud."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from undercroft_hookspecs.charm import Scalar
     from undercroft_hookspecs.unit_facades import ApplicationFacade, ConfigFacade
+
+_CLOUD = "localhost"
 
 
 class HookConfig:
@@ -36,9 +38,18 @@ class HookGoalState:
         return await self._goal.get()
 
 
-class NoCredential:
-    """The part `CredentialContext`, of a machine that no cloud has made."""
+class HookCredential:
+    """The part `CredentialContext`, of machines that no cloud has made and that no credential opens.
+
+    Charms that are trusted get that in the form that they know: of Juju's cloud for machines of one's own.
+    """
+
+    def __init__(self, application: ApplicationFacade) -> None:
+        self._application = application
 
     async def credential(self) -> Mapping[str, object]:
-        """Raises NotPermittedError."""
-        raise NotPermittedError("cannot access cloud credentials: this model is on no cloud")
+        """The cloud and its credential. Raises NotPermittedError."""
+        if not (await self._application.application()).trust:
+            raise NotPermittedError("cannot access cloud credentials: the application is not trusted")
+        credential = {"auth-type": "empty", "attrs": {}, "redacted": []}
+        return {"type": "manual", "name": _CLOUD, "region": _CLOUD, "credential": credential}

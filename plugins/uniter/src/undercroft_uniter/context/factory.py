@@ -26,7 +26,7 @@ from undercroft_hookspecs.hook_tools import (
     StorageContext,
 )
 from undercroft_uniter.context.action import RunningAction
-from undercroft_uniter.context.application import HookConfig, HookGoalState, NoCredential
+from undercroft_uniter.context.application import HookConfig, HookCredential, HookGoalState
 from undercroft_uniter.context.changes import PendingChanges
 from undercroft_uniter.context.charmstate import HookCharmState
 from undercroft_uniter.context.context import CharmContext, UnitContext
@@ -140,7 +140,7 @@ class Contexts:
         parts: dict[type, object] = {
             CharmStateContext: HookCharmState(facades.hooks, changes),
             ConfigContext: HookConfig(facades.config),
-            CredentialContext: NoCredential(),
+            CredentialContext: HookCredential(facades.application),
             GoalStateContext: HookGoalState(facades.application),
             LeadershipContext: leadership,
             LogContext: HookLog(side.log),
