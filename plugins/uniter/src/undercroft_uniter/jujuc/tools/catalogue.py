@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.hook_tools import HookTool
@@ -26,7 +27,7 @@ from undercroft_uniter.jujuc.tools import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from undercroft_hookspecs.worker import Clock
 
@@ -63,16 +64,15 @@ def builtin_tools(*, clock: Clock) -> Mapping[str, HookTool]:
     return {tool.name: tool for group in groups for tool in group}
 
 
-def with_plugins(
-    builtin: Mapping[str, HookTool], collected: Sequence[tuple[str, Mapping[str, object]]]
-) -> Mapping[str, HookTool]:
+def with_plugins(builtin: Mapping[str, HookTool], collected: Sequence[tuple[str, object]]) -> Mapping[str, HookTool]:
     """The tools with those of plugins, as `collect("undercroft_hook_tools")` gives them.
 
     What is no tool, or has the name of one of ours, is left out with a warning: charms can still be run.
     """
     tools = dict(builtin)
     for plugin, brought in collected:
-        for name, tool in brought.items():
+        # What the hook is answered with was checked when it was collected.
+        for name, tool in brought.items() if isinstance(brought, Mapping) else ():
             reason = _unfit(name, tool, builtin)
             if reason:
                 _log.warning("the hook tool %r of the plugin %s is left out: %s", name, plugin, reason)
