@@ -14,7 +14,7 @@ from undercroft_uniter.commandsqueue import SocketCommands
 from undercroft_uniter.context.factory import UnitSide
 from undercroft_uniter.jujuc.server import ToolServer
 from undercroft_uniter.jujuc.toolfolder import fill_tool_folder
-from undercroft_uniter.jujuc.tools.catalogue import builtin_tools
+from undercroft_uniter.jujuc.tools.catalogue import builtin_tools, with_plugins
 from undercroft_uniter.operation.rooms import Facades as OperationFacades
 from undercroft_uniter.operation.rooms import Rooms
 from undercroft_uniter.paths import UnitPaths
@@ -140,12 +140,8 @@ class UnitWorker:
 
 
 def all_tools(agent: UnitAgent) -> Mapping[str, HookTool]:
-    """The unit's hook tools by name: ours, and in their place or beside them those of other plugins."""
-    tools = dict(builtin_tools(clock=agent.clock))
-    for _, found in agent.collect("undercroft_hook_tools"):
-        if isinstance(found, dict):
-            tools.update(found)
-    return tools
+    """The unit's hook tools by name: ours, and beside them those of other plugins."""
+    return with_plugins(builtin_tools(clock=agent.clock), agent.collect("undercroft_hook_tools"))
 
 
 def _boot_id() -> str:
