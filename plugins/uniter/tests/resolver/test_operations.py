@@ -96,7 +96,7 @@ async def test_an_install_is_the_charms_first_version(make: Make) -> None:
 
     state = await through(bench.operations().install(OLD), bench.local.state)
 
-    assert bench.local.charm == OLD  # type: ignore[comparison-overlap]
+    assert bench.local.charm == OLD
     assert not bench.local.restart
     assert state.charm_modified_version == 3
 
