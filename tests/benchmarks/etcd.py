@@ -28,6 +28,9 @@ VALUE = b"v" * 256
 HERE = Path()
 AT_ONCE = 64
 
+LEAST, LEAST_ROUNDS = 10, 3
+"""How many operations in a row are measured at the least, and how often, so that a first connection is not counted."""
+
 Operation = Callable[[], Awaitable[object]]
 
 
@@ -82,8 +85,8 @@ async def throughput(url: str, scale: Scale) -> dict[str, list[list[float]]]:
         for what, (ours, bare) in sides.items():
             for at_once, number in ((1, scale.size(2_000)), (AT_ONCE, scale.size(6_400))):
                 name = f"{what}, {at_once} at once"
-                runs = (partial(rate, side, max(number, at_once), at_once) for side in (ours, bare))
-                found[name] = await in_turns(scale.rounds(5), *runs)
+                runs = (partial(rate, side, max(number, LEAST * at_once), at_once) for side in (ours, bare))
+                found[name] = await in_turns(max(scale.rounds(5), LEAST_ROUNDS), *runs)
         return found
 
 
