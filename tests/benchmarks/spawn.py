@@ -7,11 +7,12 @@ import statistics
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import uvloop
 from tests.benchmarks.measure import Scale, Table, milliseconds
 
-from undercroft.process import SystemProcess
+from undercroft.process import Lines, Program, SystemProcess
 
 TRUE = "/bin/true"
 GIB = 1024**3
@@ -21,6 +22,14 @@ Spawn = Callable[[], Awaitable[None]]
 
 async def _ours() -> None:
     await SystemProcess().run([TRUE], timeout=30.0)
+
+
+async def _streamed() -> None:
+    await Program([TRUE], environment={}, cwd=Path("/"), stdout=Lines(_drop), stderr=Lines(_drop)).wait()
+
+
+def _drop(_: str) -> None:
+    """A line that nobody wants."""
 
 
 async def _popen() -> None:
@@ -52,10 +61,11 @@ def spawn(scale: Scale, table: Table) -> None:
         ballast = bytearray(heap)
         ballast[::4096] = b"x" * len(ballast[::4096])
         name = f"spawn {TRUE}, heap of {heap // 1024**2:,} MiB"
-        ours, popen = uvloop.run(_medians(rounds, _ours, _popen))
+        ours, streamed, popen = uvloop.run(_medians(rounds, _ours, _streamed, _popen))
         (by_asyncio,) = asyncio.run(_medians(rounds, _loop))
         # Last, not in turns: it forks, and whoever comes next pays for the pages that are copy-on-write then.
         (by_uvloop,) = uvloop.run(_medians(rounds, _loop))
         table.at_most(name, ours, popen, None, show=milliseconds, of="blocking Popen")
+        table.at_most(f"{name}, streamed", streamed, ours, 1.15, show=milliseconds, of="collected")
         table.at_most(name, ours, by_uvloop, None, show=milliseconds, of="uvloop's own")
         table.at_most(name, ours, by_asyncio, None, show=milliseconds, of="asyncio's own")
