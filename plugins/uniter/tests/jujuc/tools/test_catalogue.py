@@ -64,10 +64,10 @@ def test_every_tool_describes_itself(tool: HookTool) -> None:
     assert bool(tool.usage) == (most != 0)
 
 
-@pytest.mark.parametrize("flag", ["--help", "-h"])
-async def test_every_tool_has_help(bench: Bench, tool: HookTool, flag: str) -> None:
-    answer = await bench(tool.name, flag)
+async def test_every_tool_has_help(bench: Bench, tool: HookTool) -> None:
+    answer = await bench(tool.name, "--help")
 
+    assert await bench(tool.name, "-h") == answer
     assert (answer.code, answer.stderr) == (0, "")
     assert answer.stdout.startswith(f"Usage: {tool.name}")
     assert tool.summary in answer.stdout

@@ -9,6 +9,7 @@ from plugins.uniter.tests.jujuc.tools.fakes import Bench, FakeHook, done, failur
 
 from undercroft_hookspecs.errors import UndercroftError
 from undercroft_hookspecs.hook_tools import RelationContext
+from undercroft_uniter.jujuc.command import Answer
 
 LEVELS = {
     "TRACE": 5,
@@ -72,8 +73,7 @@ async def test_a_line_and_a_level_have_to_be_there(bench: Bench, hook: FakeHook)
 async def test_a_format_is_deprecated(bench: Bench, hook: FakeHook) -> None:
     answer = await bench("juju-log", "--format", "json", "a line")
 
-    assert (answer.code, answer.stdout) == (0, "")
-    assert answer.stderr.startswith("--format flag deprecated for command juju-log")
+    assert answer == Answer(stderr='--format flag deprecated for command "juju-log"\n')
     assert hook.log.lines == [(logging.INFO, "a line")]
 
 

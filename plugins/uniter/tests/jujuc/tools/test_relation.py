@@ -8,6 +8,7 @@ import pytest
 from plugins.uniter.tests.jujuc.tools.fakes import Bench, FakeHook, done, failure, misused
 
 from undercroft_hookspecs.hook_tools import RelationContext
+from undercroft_uniter.jujuc.command import Answer
 
 DB = RelationContext(id=1, endpoint="db", remote_application="mysql", members=("mysql/0", "mysql/1"))
 PEERS = RelationContext(id=2, endpoint="cluster", remote_application="shop", members=("shop/1",), is_peer=True)
@@ -305,7 +306,7 @@ async def test_a_format_is_taken_from_scripts_of_old(bench: Bench, hook: FakeHoo
 
     answer = await bench("relation-set", "--format", "foo", "a=b")
 
-    assert (answer.code, answer.stdout) == (0, "")
+    assert answer == Answer(stderr='--format flag deprecated for command "relation-set"\n')
     assert hook.relations.written == [(1, {"a": "b"}, False)]
 
 

@@ -14,7 +14,7 @@ from undercroft_hookspecs.hook_tools import (
     RelationsContext,
 )
 from undercroft_uniter.jujuc.quoting import quoted
-from undercroft_uniter.jujuc.tools.tool import DEPRECATED_FORMAT, Tool, part_or_none
+from undercroft_uniter.jujuc.tools.tool import DEPRECATED_FORMAT, Tool, part_or_none, warn_of_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +35,7 @@ _LEVELS: Mapping[str, int] = {
 
 async def _log(context: HookContext, call: ToolCall) -> None:
     log = context.get(LogContext)
-    if "format" in call.values:
-        call.warn("--format flag deprecated for command juju-log")
+    warn_of_format(call, "juju-log")
     given = call.values["log-level"]
     level = _LEVELS.get(given.upper())
     if level is None:

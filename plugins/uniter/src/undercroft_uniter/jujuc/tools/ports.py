@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from undercroft_hookspecs.hook_tools import Flag, PortsContext, ToolUsageError
 from undercroft_hookspecs.state import PortRange
 from undercroft_uniter.jujuc.quoting import quoted
-from undercroft_uniter.jujuc.tools.tool import ANSWER, DEPRECATED_FORMAT, Tool, part_or_none
+from undercroft_uniter.jujuc.tools.tool import ANSWER, DEPRECATED_FORMAT, Tool, part_or_none, warn_of_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,10 +45,12 @@ def parse_range(text: str) -> PortRange:
 
 
 async def _open(context: HookContext, call: ToolCall) -> None:
+    warn_of_format(call, "open-port")
     await context.get(PortsContext).open_ports(_ranges(call))
 
 
 async def _close(context: HookContext, call: ToolCall) -> None:
+    warn_of_format(call, "close-port")
     ports = context.get(PortsContext)
     asked = _ranges(call)
     if _endpoints(call):

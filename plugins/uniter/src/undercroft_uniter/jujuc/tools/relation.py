@@ -10,7 +10,7 @@ from undercroft_hookspecs.hook_tools import Flag, RelationsContext, ToolUsageErr
 from undercroft_uniter.jujuc.quoting import quoted
 from undercroft_uniter.jujuc.tools.mapping import read_changes
 from undercroft_uniter.jujuc.tools.relationflag import relation_flag, relation_in
-from undercroft_uniter.jujuc.tools.tool import ANSWER, DEPRECATED_FORMAT, Tool
+from undercroft_uniter.jujuc.tools.tool import ANSWER, DEPRECATED_FORMAT, Tool, warn_of_format
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.hook_tools import HookContext, ToolCall
@@ -51,6 +51,7 @@ def _whom(relations: RelationsContext, given: str, *, is_application: bool) -> s
 
 
 async def _set(context: HookContext, call: ToolCall) -> None:
+    warn_of_format(call, "relation-set")
     relation = relation_in(context, call)
     changes = await read_changes(call)
     try:

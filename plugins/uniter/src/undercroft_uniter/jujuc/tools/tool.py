@@ -60,6 +60,12 @@ def action(context: HookContext) -> ActionContext:
         raise NotInContextError("not running an action") from None
 
 
+def warn_of_format(call: ToolCall, tool: str) -> None:
+    """Say that DEPRECATED_FORMAT has no effect, where it was given."""
+    if "format" in call.values:
+        call.warn(f'--format flag deprecated for command "{tool}"')
+
+
 def part_or_none(context: HookContext, kind: type[T]) -> T | None:
     """A part of the hook, where this kind of hook has it."""
     try:
