@@ -1,7 +1,7 @@
 """The logs of models: what the hooks of their units say, in `<data>/models/<uuid>/debug.log`, one JSON object a line.
 
 One thread writes for all units of this agent, so that no disk that hangs holds up the loop. Lines wait in a queue of
-bounded length; what does not fit is counted, and the count is written instead. A log that has grown to MOST_BYTES is
+bounded size; what does not fit is counted, and the count is written instead. A log that has grown to MOST_BYTES is
 renamed to `debug.log.1`, in the place of the one before.
 """
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 * 1024 * 1024
 MOST_WAITING = 100_000
+MOST_WAITING_BYTES = 16 * 1024 * 1024
 BATCH = 1000
 
 _log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class FileLog:
 
     def write(self, level: int, module: str, message: str) -> None:
         """Add a line."""
-        name = logging.getLevelName(level)
+        name = "TRACE" if level < logging.DEBUG else logging.getLevelName(level)
         line = _line(self.clock.now(), self.unit, name, f"unit.{self.unit}.{module}", message)
         self.writer.add(self.file, line)
 
@@ -105,14 +106,20 @@ class LogWriter:
         self._queue: queue.Queue[tuple[Path, bytes] | None] = queue.Queue(MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._lost = 0
+        # Each is counted up in one thread only; what waits is the difference.
+        self._added_bytes = self._taken_bytes = 0
 
     def add(self, file: Path, line: bytes) -> None:
         """Have a line written, soon."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="unit logs", daemon=True)
             self._thread.start()
+        if self._added_bytes - self._taken_bytes + len(line) > MOST_WAITING_BYTES:
+            self._lost += 1
+            return
         try:
             self._queue.put_nowait((file, line))
+            self._added_bytes += len(line)
         except queue.Full:
             self._lost += 1
 
@@ -138,6 +145,7 @@ class LogWriter:
                 item = self._queue.get()
             for file, lines in batch.items():
                 self._write(file, lines)
+                self._taken_bytes += sum(map(len, lines))
 
     def _write(self, file: Path, lines: list[bytes]) -> None:
         if self._lost:

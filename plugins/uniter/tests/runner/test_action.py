@@ -116,7 +116,9 @@ async def test_dispatch_runs_actions_too(stage: Stage) -> None:
 async def test_changes_that_cannot_be_written_make_the_action_fail(stage: Stage) -> None:
     await stage.lead()
     relation = await stage.related()
-    stage.script("actions/plain", f"relation-set -r {relation} --app a=b; touch set; while [ -e set ]; do sleep 0.02; done")
+    stage.script(
+        "actions/plain", f"relation-set -r {relation} --app a=b; touch set; while [ -e set ]; do sleep 0.02; done"
+    )
     action = await stage.task("plain")
     execution = await stage.executions.action(action)
     await stage.side.facades.action.begin(action.id)
