@@ -17,6 +17,7 @@ from undercroft_uniter.seams import Ending
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from undercroft.process import Sink
     from undercroft_uniter.context.action import RunningAction
     from undercroft_uniter.context.context import UnitContext
     from undercroft_uniter.runner.workshop import Workshop
@@ -71,13 +72,9 @@ class ActionExecution:
         command = await self._command()
         if command is None:
             return f'action not implemented on unit "{self._context.tools.unit}"'
-        to_stdout, to_stderr = logged(self._workshop.side.log, self.script)
+        stdout, stderr = self._sinks()
         code = await self._process.run(
-            command,
-            self._context.tools,
-            stdout=Both(self._stdout, to_stdout),
-            stderr=Both(self._stderr, to_stderr),
-            timeout=self._timeout,
+            command, self._context.tools, stdout=stdout, stderr=stderr, timeout=self._timeout
         )
         if not self._process.is_aborted:
             self._action.results |= as_results(exit_code(code), self._stdout.data(), self._stderr.data())
@@ -86,6 +83,13 @@ class ActionExecution:
             # Commands that end with another status than 0 are no failure; but what they have changed is dropped.
             return await flush(self._context) if code == 0 else ""
         return failure or await flush(self._context)
+
+    def _sinks(self) -> tuple[Sink, Sink]:
+        if self._text is not None:
+            # Commands speak to who sent them, of secrets perhaps: not to the log.
+            return self._stdout, self._stderr
+        to_stdout, to_stderr = logged(self._workshop.side.log, self.script)
+        return Both(self._stdout, to_stdout), Both(self._stderr, to_stderr)
 
     async def _command(self) -> Command | None:
         charm = self._workshop.side.paths.charm

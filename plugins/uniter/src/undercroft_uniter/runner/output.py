@@ -36,7 +36,7 @@ class Captured:
             return bytes(self._kept)
         kept = _whole(bytes(self._kept))
         lost = self._lost + len(self._kept) - len(kept)
-        return kept + f"\n... and {lost} bytes more, which are in the unit's log\n".encode()
+        return kept + f"\n... and {lost} bytes more\n".encode()
 
 
 class Both:
