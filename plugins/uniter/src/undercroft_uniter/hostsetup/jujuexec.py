@@ -147,7 +147,7 @@ def found(data: str, unit: str, model: str, undercroft: list[str]) -> str:
     names = sorted(name for name in known if os.path.isdir(os.path.join(models, name, "agents", unit)))
     if model and names:
         names = [name for name in names if name == model] or [
-            name for name in names if name == uuid_of(model, undercroft)
+            name for name in names if name == uuid_of(model, data, undercroft)
         ]
     if not names:
         application, _, number = unit[5:].rpartition("-")
@@ -158,12 +158,13 @@ def found(data: str, unit: str, model: str, undercroft: list[str]) -> str:
     return os.path.join(models, names[0], "agents", unit)
 
 
-def uuid_of(model: str, undercroft: list[str]) -> str:
+def uuid_of(model: str, data: str, undercroft: list[str]) -> str:
     """The UUID of the model of that name; only the model knows."""
     import json  # noqa: PLC0415 - This, as all that takes time, only when it is needed.
     import subprocess  # noqa: PLC0415
 
-    done = subprocess.run([*undercroft, "models", "--format", "json"], capture_output=True, check=False)
+    argv = [*undercroft, "models", "--data", data, "--format", "json"]
+    done = subprocess.run(argv, capture_output=True, check=False)
     if done.returncode:
         raise Refused(f"cannot ask for the models: {done.stderr.decode('utf-8', 'replace').strip()}")
     for known in json.loads(done.stdout)["models"]:

@@ -59,7 +59,7 @@ class Program:
 def programs(data_dir: Path, *, python: Path | None = None) -> Sequence[Program]:
     """All of them, for the units in that data folder."""
     interpreter = Path(sys.executable) if python is None else python
-    undercroft = [str(interpreter), "-m", "undercroft", "--data", str(data_dir)]
+    undercroft = [str(interpreter), "-m", "undercroft"]
     text = Path(jujuexec.__file__).read_text("utf-8")
     juju_exec = _JUJU_EXEC.format(
         mark=MARK,
