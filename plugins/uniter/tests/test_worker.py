@@ -582,6 +582,26 @@ class TestEnd:
         assert place.fakes.journal[-1:] == ["dead"]
         assert place.fakes.journal.count("stop") == 1
 
+    async def test_who_is_stopped_for_being_dead_ends_what_belongs_to_it(self, place: Place) -> None:
+        """The deployer stops a unit's workers as soon as its record is dead; it has its lease to give back then."""
+        await place.started()
+        record = place.fakes.unit
+
+        async def ensure_dead() -> None:
+            assert place.worker is not None
+            record.be(life=Life.DEAD)
+            place.worker.kill()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            place.fakes.journal.append("resigned")
+
+        record.ensure_dead = ensure_dead  # type: ignore[method-assign]
+        place.fakes.remote.be(life=Life.DYING)
+
+        assert place.worker is not None
+        assert await check_killed(place.worker) is None
+        assert place.fakes.journal[-1:] == ["resigned"]
+
     async def test_a_dead_unit_runs_nothing(self, place: Place) -> None:
         await place.started()
         place.fakes.unit.be(life=Life.DEAD)

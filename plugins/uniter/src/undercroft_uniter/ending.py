@@ -7,19 +7,28 @@ from typing import TYPE_CHECKING
 
 from undercroft_hookspecs import NotFoundError, UnitHasSubordinates
 from undercroft_hookspecs.state import Life
+from undercroft_uniter.stopping import unless_stopped
 
 if TYPE_CHECKING:
+    from undercroft import Stop
     from undercroft_hookspecs.unit_facades import UnitFacade
 
 _log = logging.getLogger(__name__)
 
 
-async def become_dead(unit: UnitFacade) -> None:
-    """Wait until the unit's subordinates are gone, and let it be dead: whoever deployed it removes what is left."""
+async def become_dead(unit: UnitFacade, stop: Stop) -> None:
+    """Wait until the unit's subordinates are gone, and let it be dead: whoever deployed it removes what is left.
+
+    Raises:
+        Stopping: the stop came while it waited. To be dead is not left off: the deployer stops who says so.
+    """
     try:
-        await unit.remove_subordinates()
+        async with unless_stopped(stop):
+            await unit.remove_subordinates()
         async with unit.watch_unit() as states:
-            async for state in states:
+            while True:
+                async with unless_stopped(stop):
+                    state = await anext(states)
                 if state.life is Life.DEAD:
                     return
                 if not state.subordinates and await _has_died(unit):

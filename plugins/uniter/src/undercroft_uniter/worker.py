@@ -126,8 +126,7 @@ class Uniter:
         try:
             await self._resolve(executor, charm, stop)
         except Terminate:
-            async with unless_stopped(stop):
-                await become_dead(rooms.model.unit)
+            await become_dead(rooms.model.unit, stop)
 
     async def _resolve(self, executor: Executor, charm: CharmReference | None, stop: Stop) -> None:
         """Watch and resolve, and again from the beginning after each upgrade."""
