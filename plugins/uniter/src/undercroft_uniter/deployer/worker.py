@@ -177,6 +177,9 @@ class ModelUnits:
         await in_thread(_remove_folder, self._folder, UnitName.parse(name))
         if tell:
             await self._tell(name)
+            # The watch shows it dead for a moment longer: it is not to be removed all over again.
+            others = self._wanted.items()
+            self._wanted = {other: unit for other, unit in others if other != name or unit.life is not Life.DEAD}
         self._known.pop(name, None)
         self._removing.discard(name)
         await self._apply()
