@@ -1,6 +1,6 @@
 """The worker `unit-deployer`: the units that are placed on this machine, in all models, each in an engine of its own.
 
-A unit has an engine while it is alive or dying. When it is dead its engine is stopped, its folder removed, and the model
+A unit has one while it is alive or dying. Once it is dead its engine is stopped, its folder removed, and the model
 told that nothing is left. A unit whose record has gone from under it (its removal was forced, or its model destroyed)
 is removed likewise, but only if it was seen before by this very agent: then its record is known to have been deleted.
 What is absent for any other reason, as in a store that was restored, stays on the disk.
