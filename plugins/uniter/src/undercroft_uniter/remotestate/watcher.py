@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from undercroft import DeadError, SimpleWorker
+from undercroft import DeadError, SimpleWorker, dead
 from undercroft.clock import alarm
 from undercroft_hookspecs import NotFoundError, StoreUnavailable, UndercroftError
 from undercroft_uniter.errors import SourceFailed, UnitGone
@@ -77,6 +77,8 @@ class RemoteStateWatcher:
         self._unknown = set(self._sources)
         commands.on_change(self._signal)
         self._worker = SimpleWorker(self._work, name=f"remote state of {unit}", grace=0, clock=clock)
+        # Killed at once, it dies without having worked.
+        asyncio.ensure_future(dead(self._worker)).add_done_callback(self._on_dead)
 
     def kill(self) -> None:
         """Ask for a stop, and return at once."""
@@ -129,7 +131,8 @@ class RemoteStateWatcher:
             UnitGone, SourceFailed: nobody will ever know.
             DeadError: the worker has been killed.
         """
-        await self._news.wait()
+        if not self._is_over:
+            await self._news.wait()
         if self._failure is not None:
             raise self._failure
         if self._is_over:
@@ -189,7 +192,10 @@ class RemoteStateWatcher:
             self._is_over = True
             self._timer.stop()
             self._stop_secrets()
-            self._news.set()
+
+    def _on_dead(self, _: asyncio.Future[None]) -> None:
+        self._is_over = True
+        self._news.set()
 
     async def _run(self, name: str, source: Callable[[], Awaitable[NoReturn]]) -> None:
         try:
