@@ -20,7 +20,7 @@ from undercroft_hookspecs import AgentSignal, NotFoundError, NotValidError, Stor
 from undercroft_hookspecs.state import Life
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from undercroft import Stop
@@ -158,11 +158,25 @@ class ModelUnits:
                 self._begin_removal(name, tell=True)
             elif name not in self._known:
                 self._known[name] = unit
-                parsed = UnitName.parse(name)
-                await self._runner.start_worker(self._id(name), lambda unit=parsed: self._engine(unit))  # type: ignore[misc]
+                starter = self._starter(UnitName.parse(name), is_new=not unit.charm)
+                await self._runner.start_worker(self._id(name), starter)
 
-    def _engine(self, unit: UnitName) -> Worker:
-        return self._engines.engine(self._model, unit)
+    def _starter(self, unit: UnitName, *, is_new: bool) -> Callable[[], Awaitable[Worker]]:
+        """What starts the unit's engine.
+
+        A folder that is there before the unit has ever run anything is that of an older one of its name, which was
+        removed while nobody here was looking; going on with what that was at would skip the new one's install.
+        """
+        is_stale = is_new
+
+        async def start() -> Worker:
+            nonlocal is_stale
+            if is_stale:
+                await in_thread(_remove_folder, self._folder, unit)
+                is_stale = False
+            return self._engines.engine(self._model, unit)
+
+        return start
 
     def _begin_removal(self, name: str, *, tell: bool) -> None:
         if name not in self._removing:
