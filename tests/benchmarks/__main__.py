@@ -30,6 +30,7 @@ BENCHMARKS = {
     "devices": "tests.benchmarks.devices:devices",
     "rescan": "tests.benchmarks.devices:rescan",
     "spawn": "tests.benchmarks.spawn:spawn",
+    "hook-tool": "tests.benchmarks.hooktool:hook_tool",
     "store": "tests.benchmarks.store:store",
     "etcd": "tests.benchmarks.etcd:etcd",
     "status": "tests.benchmarks.status:status",

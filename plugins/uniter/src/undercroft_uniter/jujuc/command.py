@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,15 +87,15 @@ def all_flags(tool: HookTool, context: HookContext) -> Sequence[Flag]:
     flags = tool.flags(context)
     if not tool.formats:
         return flags
-    choices = "|".join(sorted(tool.formats))
+    return (*flags, *_output_flags(tuple(tool.formats)))
+
+
+@functools.lru_cache(maxsize=64)
+def _output_flags(formats: tuple[str, ...]) -> tuple[Flag, ...]:
+    choices = "|".join(sorted(formats))
+    summary = f"Specify output format ({choices})"
     return (
-        *flags,
-        Flag(
-            names=("format",),
-            summary=f"Specify output format ({choices})",
-            value="format",
-            default=tool.formats[0],
-        ),
+        Flag(names=("format",), summary=summary, value="format", default=formats[0]),
         Flag(names=("o", "output"), summary="Specify an output file", value="file"),
     )
 

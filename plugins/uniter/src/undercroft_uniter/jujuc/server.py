@@ -21,7 +21,7 @@ from undercroft_uniter.jujuc.command import Answer, refused
 from undercroft_uniter.jujuc.connection import REQUEST_SECONDS, Connection
 from undercroft_uniter.jujuc.listening import listen, remove
 from undercroft_uniter.jujuc.serving import Serving
-from undercroft_uniter.jujuc.wire import BadRequest
+from undercroft_uniter.jujuc.wire import LARGEST_CHUNK, BadRequest
 
 if TYPE_CHECKING:
     import socket
@@ -109,6 +109,9 @@ class ToolServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A task that is cancelled before its first step never runs, and closes nothing.
+        for client in list(self._clients):
+            self._leave(client)
         await in_thread(remove, self._path, self._inode)
 
     def _accept(self) -> None:
@@ -150,49 +153,51 @@ class ToolServer:
         self._clients.add(client)
         try:
             asked = client.received() if client.is_allowed() else refused("only the agent's user may call hook tools")
-            self._check_bytes()
+            if client.length > LARGEST_CHUNK:
+                self._check_bytes()
         except BadRequest as error:
             asked = refused(error)
         except OSError as error:
-            self._clients.discard(client)
-            client.close()
             _log.debug("a client of %s was lost: %s", self._path, error)
+            self._leave(client)
             return
-        if asked is None:
-            self._asking[client] = None
         client.task = self._loop.create_task(self._serve(client, asked), name="hook tool")
-        client.task.add_done_callback(lambda _: self._leave(client))
 
     async def _serve(self, client: Connection, asked: Request | Answer | None) -> None:
         try:
             await client.answer(await self._answer(client, asked))
         except (OSError, TimeoutError) as error:
             _log.debug("a client of %s was lost: %s", self._path, error)
+        finally:
+            self._leave(client)
 
     async def _answer(self, client: Connection, asked: Request | Answer | None) -> Answer:
         if isinstance(asked, Answer):
             return asked
         try:
-            request = await client.request(self._check_bytes) if asked is None else asked
+            request = await self._rest(client) if asked is None else asked
         except BadRequest as error:
             return refused(error)
         except TimeoutError:
             return refused(f"no whole request came within {REQUEST_SECONDS:.0f} s")
-        finally:
-            self._asking.pop(client, None)
         serving = self._contexts.get(request.context)
         if serving is None:
             # The id of another is not repeated: it opens that context.
             return refused(f"no hook of this JUJU_CONTEXT_ID is running; {request.tool} works in a hook, while it runs")
         return await serving.call(request, client)
 
+    async def _rest(self, client: Connection) -> Request:
+        self._asking[client] = None
+        try:
+            return await client.request(self._check_bytes)
+        finally:
+            self._asking.pop(client, None)
+
     def _check_bytes(self) -> None:
         if sum(client.length for client in self._clients) > MOST_BYTES:
             raise BadRequest("too much is being asked at once; try again later")
 
     def _leave(self, client: Connection) -> None:
-        # Not in the task: one that is cancelled before its first step does nothing at all.
         client.close()
         self._clients.discard(client)
-        self._asking.pop(client, None)
         self._accept()

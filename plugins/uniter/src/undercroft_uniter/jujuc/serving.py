@@ -36,6 +36,7 @@ class Serving:
         self._lock = asyncio.Lock()
         self._calls: set[asyncio.Task[object]] = set()
         self._running: asyncio.Task[object] | None = None
+        self._folder = Path("/")
         self._is_over = False
         self._idle = asyncio.Event()
 
@@ -76,17 +77,24 @@ class Serving:
             await self._take_turn(task)
             return content
 
+        has_to_wait = self._lock.locked()
         await self._take_turn(task)
         try:
-            if client.is_gone():
+            if has_to_wait and client.is_gone():
                 raise ConnectionResetError("the client went away before its turn had come")
             # Not the arguments: they may be secrets.
             _log.debug("%s calls %s in %s", context.unit, request.tool, context.hook)
-            return await run(tool, context, request.arguments, folder=Path(request.folder), read=read)
+            return await run(tool, context, request.arguments, folder=self._folder_of(request), read=read)
         finally:
             # One that ends while it reads a file has no turn to give.
             if self._running is task:
                 self._give_turn()
+
+    def _folder_of(self, request: Request) -> Path:
+        # Mostly the charm's: calls come by the hundred.
+        if str(self._folder) != request.folder:
+            self._folder = Path(request.folder)
+        return self._folder
 
     async def _take_turn(self, task: asyncio.Task[object]) -> None:
         await self._lock.acquire()

@@ -88,6 +88,11 @@ class RequestReader:
         Raises:
             BadRequest: it is none, or is too large.
         """
+        if not self._data and data.startswith(MAGIC) and len(data) >= REQUEST_HEADER.size:
+            # Mostly it comes in one piece.
+            size = REQUEST_HEADER.size + int(REQUEST_HEADER.unpack_from(data)[1])
+            if size == len(data) <= LARGEST_REQUEST:
+                return decode_request(data[REQUEST_HEADER.size :])
         self._data += data
         if not self._data.startswith(MAGIC[: len(self._data)]):
             raise BadRequest("it does not begin as one of a hook tool does")
