@@ -44,6 +44,11 @@ def test_an_authority_or_the_option_means_tls(query: str, is_encrypted: bool) ->
     assert parse_address(f"etcd://a/?{query}", data_dir=DATA).is_encrypted is is_encrypted
 
 
+@pytest.mark.parametrize(("query", "compacts"), [("compact=yes", True), ("compact=no", False), ("", True)])
+def test_the_history_is_compacted_unless_that_is_left_to_others(query: str, compacts: bool) -> None:
+    assert parse_address(f"etcd://a/?{query}", data_dir=DATA).compacts is compacts
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [
@@ -57,6 +62,7 @@ def test_an_authority_or_the_option_means_tls(query: str, is_encrypted: bool) ->
         ("etcd://a,,b", "it has no host"),
         ("etcd://:2379", "it has no host"),
         ("etcd://a:x", "its port"),
+        ("etcd://a/?compact=1h", "the option 'compact' is 'yes' or 'no', not '1h'"),
         ("etcd://a:0", "its port"),
         ("etcd://a:65536", "its port"),
         ("etcd://::1", "in brackets"),

@@ -15,7 +15,7 @@ from plugins.etcd.tests.cluster import INSTALL, Cluster, running
 
 from undercroft.clock import SystemClock
 from undercroft_etcd.opening import open_etcd
-from undercroft_hookspecs import NotValidError, Put, Revision, Store, StoreUnavailable
+from undercroft_hookspecs import Compacted, NotValidError, Put, Revision, Store, StoreUnavailable
 
 pytestmark = [pytest.mark.slow]
 
@@ -133,6 +133,18 @@ def login(folder: Path, password: str = "good") -> dict[str, str]:
 async def test_a_user_works_where_it_may(guarded: Cluster, tmp_path: Path) -> None:
     async with opened(guarded.url(prefix="/mine/", **login(tmp_path)), tmp_path) as store:
         await works(store)
+
+
+async def test_a_user_may_compact_what_is_the_whole_clusters(guarded: Cluster, tmp_path: Path) -> None:
+    async with opened(guarded.url(prefix="/mine/", **login(tmp_path)), tmp_path) as store:
+        await store.transact([], [Put("key", b"1")])
+        revision = await store.transact([], [Put("key", b"2")])
+
+        await store.compact(revision)
+
+        with pytest.raises(Compacted):
+            async with store.watch("", Revision(1)):
+                pass
 
 
 async def test_a_user_is_refused_elsewhere(guarded: Cluster, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from undercroft_hookspecs.errors import NotValidError
 SCHEME = "etcd"
 PORT = 2379
 MAX_PREFIX_BYTES = 256
-OPTIONS = ("ca", "cert", "key", "password_file", "prefix", "tls", "user")
+OPTIONS = ("ca", "cert", "compact", "key", "password_file", "prefix", "tls", "user")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ class Address:
     user: str = ""
     password_file: Path | None = None
     prefix: str = ""
+    compacts: bool = True
+    """Whether the history, which is the whole cluster's, is compacted by those who write."""
 
 
 def parse_address(url: str, *, data_dir: Path) -> Address:
@@ -90,6 +92,7 @@ def parse_address(url: str, *, data_dir: Path) -> Address:
         user=options.get("user", ""),
         password_file=files.get("password_file"),
         prefix=options.get("prefix", ""),
+        compacts=_choice(url, options, "compact") is not False,
     )
 
 
@@ -135,13 +138,19 @@ def _options(url: str, query: str) -> Mapping[str, str]:
 
 
 def _is_encrypted(url: str, options: Mapping[str, str]) -> bool:
-    chosen = options.get("tls")
-    if chosen not in {None, "yes", "no"}:
-        raise _wrong(url, f"the option 'tls' is 'yes' or 'no', not {chosen!r}")
+    chosen = _choice(url, options, "tls")
     named = sorted({"ca", "cert"} & options.keys())
-    if chosen == "no" and named:
+    if chosen is False and named:
         raise _wrong(url, f"the option {named[0]!r} means TLS, and 'tls=no' means none")
-    return chosen == "yes" or bool(named)
+    return bool(chosen or named)
+
+
+def _choice(url: str, options: Mapping[str, str], name: str) -> bool | None:
+    """What an option says that is `yes` or `no`; None if it is not given."""
+    chosen = options.get(name)
+    if chosen not in {None, "yes", "no"}:
+        raise _wrong(url, f"the option {name!r} is 'yes' or 'no', not {chosen!r}")
+    return None if chosen is None else chosen == "yes"
 
 
 def _wrong(url: str, why: str) -> NotValidError:

@@ -41,6 +41,7 @@ async def open_etcd(url: str, *, data_dir: Path, clock: Clock) -> AsyncIterator[
     # In a thread, since it takes a tenth of a second.
     await asyncio.to_thread(import_module, "undercroft_etcd.transport")
     from undercroft_etcd.client import Client, Login  # noqa: PLC0415
+    from undercroft_etcd.history import KEPT  # noqa: PLC0415
     from undercroft_etcd.store import EtcdStore  # noqa: PLC0415
     from undercroft_etcd.transport import Connection  # noqa: PLC0415
 
@@ -52,10 +53,11 @@ async def open_etcd(url: str, *, data_dir: Path, clock: Clock) -> AsyncIterator[
         await _password(address)  # Better to hear of a file that is missing now.
         login = Login(address.user, lambda: _password(address))
     client = Client(connections, clock=clock, login=login)
+    store = EtcdStore(client, prefix=address.prefix, kept=KEPT if address.compacts else 0)
     try:
-        yield EtcdStore(client, prefix=address.prefix)
+        yield store
     finally:
-        await client.close()
+        await store.close()
 
 
 async def _credentials(address: Address) -> Credentials | None:

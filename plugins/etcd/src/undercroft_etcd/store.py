@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from undercroft_etcd import messages
 from undercroft_etcd.faults import Fault, Refusals
+from undercroft_etcd.history import History
 from undercroft_etcd.keys import Keys
 from undercroft_etcd.watcher import Watcher
 from undercroft_hookspecs.store import (
@@ -43,11 +44,15 @@ _MAX_LEASE = 1 << 63
 
 
 class EtcdStore:
-    """The Store, over a client of the cluster; `open_etcd` makes one."""
+    """The Store, over a client of the cluster; `open_etcd` makes one.
 
-    def __init__(self, client: Client, *, prefix: str = "") -> None:
+    `kept` is how many revisions of the cluster's history are kept at least; 0 leaves its length to others.
+    """
+
+    def __init__(self, client: Client, *, prefix: str = "", kept: int = 0) -> None:
         self._client = client
         self._keys = Keys(prefix)
+        self._history = History(self.compact, kept=kept) if kept else None
 
     async def get(self, key: str) -> Entry | None:
         """The entry of `key`, or None."""
@@ -90,7 +95,10 @@ class EtcdStore:
                 raise
         if not answer.succeeded:
             raise _conflict(checks, answer.ranges)
-        return Revision(answer.revision)
+        revision = Revision(answer.revision)
+        if writes and self._history is not None:
+            self._history.committed(revision)
+        return revision
 
     @asynccontextmanager
     async def watch(self, prefix: str, since: Revision) -> AsyncIterator[AsyncIterator[Commit]]:
@@ -149,6 +157,12 @@ class EtcdStore:
             except Fault as fault:
                 if not fault.is_compacted:
                     raise
+
+    async def close(self) -> None:
+        """Hang up; what is under way raises StoreUnavailable."""
+        if self._history is not None:
+            await self._history.close()
+        await self._client.close()
 
     async def _present(self) -> Revision:
         """The present revision."""
