@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 90.0
+GRACE_SECONDS = 45.0
+"""Less than the agent waits for all of its workers."""
 
 
 class Uniter:
