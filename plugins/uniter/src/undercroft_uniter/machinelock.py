@@ -38,6 +38,7 @@ class HookLock:
     def __init__(self, *, patience: float, clock: Clock, file: Path | None) -> None:
         self._patience, self._clock, self._file = patience, clock, file
         self._holder: _Holding | None = None
+        self._is_taken = False  # From the moment that it is handed on, before who waited for it has noticed.
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def report(self) -> dict[str, object]:
@@ -59,7 +60,8 @@ class HookLock:
             self._release(holding)
 
     async def _take_turn(self) -> None:
-        if self._holder is None and not self._waiting:
+        if not self._is_taken:
+            self._is_taken = True
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -92,6 +94,7 @@ class HookLock:
             if not turn.done():
                 turn.set_result(None)
                 return
+        self._is_taken = False
 
 
 class _Holding:
@@ -133,18 +136,20 @@ async def _wait_for(descriptor: int) -> int:
     loop = asyncio.get_running_loop()
     won: asyncio.Future[None] = loop.create_future()
     guard = threading.Lock()
-    is_abandoned = False
+    is_abandoned = has_won = False
 
     def tell() -> None:
         if not won.done():
             won.set_result(None)
 
     def wait() -> None:
+        nonlocal has_won
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with guard:
             if is_abandoned:
                 os.close(descriptor)
             else:
+                has_won = True
                 loop.call_soon_threadsafe(tell)
 
     threading.Thread(target=wait, name="machine lock", daemon=True).start()
@@ -153,7 +158,7 @@ async def _wait_for(descriptor: int) -> int:
     except BaseException:
         with guard:
             is_abandoned = True
-            if won.done() and not won.cancelled():
+            if has_won:
                 os.close(descriptor)
         raise
     return descriptor
