@@ -354,7 +354,11 @@ async def test_clients_of_two_hooks_are_kept_apart(tmp_path: Path, folder: Path)
 
 
 async def test_calls_at_once_all_succeed(bench: Bench) -> None:
-    done = await asyncio.gather(*(bench.run("say", str(number)) for number in range(20)))
+    running = []
+    for number in range(20):
+        running.append(asyncio.ensure_future(bench.run("say", str(number))))
+        await asyncio.sleep(0)
+    done = [await one for one in running]
 
     assert [one.stdout for one in done] == [f"{number}\n".encode() for number in range(20)]
     await until(lambda: len(bench.journal) == 20)

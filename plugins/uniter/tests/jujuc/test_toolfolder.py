@@ -133,6 +133,17 @@ def test_the_client_in_python_is_run_without_a_shell_by_the_real_interpreter() -
     assert shebang == f"#!{os.path.realpath(sys.executable)} -ISE".encode()
 
 
+async def test_another_version_of_the_interpreter_compiles_the_source(tmp_path: Path) -> None:
+    client = python_client().replace(f"== {sys.hexversion} ".encode(), b"== 0 ")
+    assert b"== 0 else" in client
+    await fill_tool_folder(tmp_path / "tools", ["say"], client=client)
+
+    async with benched(tmp_path / "agent.socket", tmp_path / "tools") as bench:
+        done = await bench.run("say", "x")
+
+    assert (done.returncode, done.stdout) == (0, b"x\n")
+
+
 @pytest.mark.parametrize("folder", ["with a blank", "it's", "so-long-that-the-kernel-takes-no-such-line" * 4])
 async def test_an_interpreter_that_no_shebang_can_name_is_run_by_a_shell(tmp_path: Path, folder: str) -> None:
     interpreter = tmp_path / folder / "python"

@@ -7,6 +7,7 @@ compiler. It is copied, so that a hook that runs while the plugin is upgraded go
 from __future__ import annotations
 
 import fcntl
+import marshal
 import os
 import re
 import shlex
@@ -58,7 +59,13 @@ def python_client(interpreter: str | None = None) -> bytes:
     if len(os.fsencode(shebang)) > _LONGEST_SHEBANG or any(char.isspace() for char in path):
         # The kernel takes no such line: a shell does, which reads on to the second line, and Python over both.
         shebang = f"#!/bin/sh\n''':'\nexec {shlex.quote(path)} -ISE \"$0\" \"$@\"\n'''\n"
-    return os.fsencode(shebang) + Path(__file__).with_name("client.py").read_bytes()
+    source = Path(__file__).with_name("client.py").read_text()
+    # Already compiled, which takes longer than all else that it does; for another version of Python, the source.
+    code = marshal.dumps(compile(source, CLIENT, "exec", optimize=2))
+    program = (
+        f"import marshal, sys\nexec(marshal.loads({code!r}) if sys.hexversion == {sys.hexversion} else {source!r})\n"
+    )
+    return os.fsencode(shebang + program)
 
 
 def _fill(folder: Path, tools: frozenset[str], client: bytes) -> None:
