@@ -27,7 +27,6 @@ SWITCHES = {
     "-h": "help",
     "--help": "help",
 }
-LOCK_FILE = "/run/lock/undercroft-hooks.lock"
 PROXIES = "/home/ubuntu/.juju-proxy"
 SYSTEM_FOLDERS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -40,8 +39,12 @@ class Refused(Exception):
         self.code = code
 
 
-def main(arguments: list[str], *, data: str, undercroft: list[str]) -> int:
-    """Do as the arguments say; `data` is the agent's data folder, `undercroft` the command that knows the models."""
+def main(arguments: list[str], *, data: str, lock: str, undercroft: list[str]) -> int:
+    """Do as the arguments say.
+
+    `data` is the agent's data folder, `lock` the file of the machine's lock, `undercroft` the command that knows the
+    models.
+    """
     try:
         options, rest = parsed(arguments)
         if "help" in options:
@@ -51,7 +54,7 @@ def main(arguments: list[str], *, data: str, undercroft: list[str]) -> int:
         if context:
             raise Refused("juju-exec cannot be called from within a hook: call the hook tools, or run the commands")
         if "no-context" in options:
-            return outside_of_units(the_commands(rest))
+            return outside_of_units(the_commands(rest), lock)
         if not rest:
             raise Refused("missing unit-name", 2)
         unit = folder_name(rest[0])
@@ -214,9 +217,9 @@ def asked(folder: str, request: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def outside_of_units(commands: str) -> int:
+def outside_of_units(commands: str, lock_file: str) -> int:
     """Run commands on this machine while no hook runs; their exit status."""
-    lock = locked()
+    lock = locked(lock_file)
     script = posix.memfd_create("commands", posix.MFD_CLOEXEC)
     text = f'[ -f "{PROXIES}" ] && . "{PROXIES}"\n{commands}\n'
     write(script, os.fsencode(text))
@@ -233,7 +236,7 @@ def outside_of_units(commands: str) -> int:
     return code if code >= 0 else 128 - code
 
 
-def locked() -> int:
+def locked(file: str) -> int:
     """The machine's lock, for as long as it is open; who is not root cannot have it, and goes without."""
     if posix.geteuid() != 0:
         return -1
@@ -241,9 +244,9 @@ def locked() -> int:
 
     flags = posix.O_RDWR | posix.O_NOFOLLOW | posix.O_CLOEXEC
     try:
-        lock = posix.open(LOCK_FILE, flags)
+        lock = posix.open(file, flags)
     except FileNotFoundError:
-        lock = posix.open(LOCK_FILE, flags | posix.O_CREAT, 0o600)
+        lock = posix.open(file, flags | posix.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
 

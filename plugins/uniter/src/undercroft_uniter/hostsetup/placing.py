@@ -47,9 +47,7 @@ def put(root: Path, programs: Sequence[Program]) -> list[Path]:
     for program in programs:
         path = _inside(root, str(program.path))
         if not _may_replace(path, placed.files.get(str(program.path), ()), program.content):
-            raise NotOurs(
-                f"{path} was not written by `undercroft host-setup`, and is left as it is: move it away first"
-            )
+            raise NotOurs(f"{path} is in the way, and was not written by `undercroft host-setup`: move it away first")
     files = {name: digests[-1:] for name, digests in placed.files.items()}
     for program in programs:
         name = str(program.path)

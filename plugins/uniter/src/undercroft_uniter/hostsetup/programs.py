@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from undercroft_uniter.hostsetup import jujuexec
+from undercroft_uniter.machinelock import LOCK_FILE
 from undercroft_uniter.runner.environment import JUJU_VERSION
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ exec {python} -ISE "$0" "$@"
 if __name__ == "__main__":
     import sys
 
-    raise SystemExit(main(sys.argv[1:], data={data!r}, undercroft={undercroft!r}))
+    raise SystemExit(main(sys.argv[1:], data={data!r}, lock={lock!r}, undercroft={undercroft!r}))
 """
 
 _JUJUD = """\
@@ -56,7 +57,7 @@ class Program:
     content: bytes
 
 
-def programs(data_dir: Path, *, python: Path | None = None) -> Sequence[Program]:
+def programs(data_dir: Path, *, python: Path | None = None, lock: Path = LOCK_FILE) -> Sequence[Program]:
     """All of them, for the units in that data folder."""
     interpreter = Path(sys.executable) if python is None else python
     undercroft = [str(interpreter), "-m", "undercroft"]
@@ -67,6 +68,7 @@ def programs(data_dir: Path, *, python: Path | None = None) -> Sequence[Program]
         python=shlex.quote(os.path.realpath(interpreter)),
         text=text,
         data=str(data_dir),
+        lock=str(lock),
         undercroft=undercroft,
     ).encode()
     jujud = _JUJUD.format(mark=MARK, version=shlex.quote(juju_version())).encode()
