@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from undercroft_hookspecs import UndercroftError
@@ -63,10 +64,18 @@ class Executor:
                     outcome = await operation.prepare(self.state)
             await self._take("preparing", operation, outcome)
             if not outcome.is_all:
-                with _Noting("executing", operation):
-                    outcome = await operation.execute(self.state)
-                await self._take("executing", operation, outcome)
+                await self._execute(operation)
             await self._commit(operation)
+
+    async def _execute(self, operation: Operation) -> None:
+        say = partial(_log.info, "%s: stopping once this has ended: %s", self._unit, operation)
+        self._stop.subscribe(say)
+        try:
+            with _Noting("executing", operation):
+                outcome = await operation.execute(self.state)
+            await self._take("executing", operation, outcome)
+        finally:
+            self._stop.unsubscribe(say)
 
     async def _commit(self, operation: Operation) -> None:
         with _Noting("committing", operation):
