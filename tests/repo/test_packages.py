@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,22 @@ def test_a_wheel_holds_the_package_its_types_and_nothing_else(wheels: Path) -> N
 
         assert f"{name}/py.typed" in names
         assert {entry.split("/")[0].split("-")[0] for entry in names} == {name}
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler: apt install gcc libc6-dev")
+def test_the_wheel_of_the_uniter_has_a_client_for_its_platform(wheels: Path, tmp_path: Path) -> None:
+    (wheel,) = wheels.glob("undercroft_uniter-[0-9]*.whl")
+    venv = Venv(tmp_path / "venv")
+
+    venv.install("undercroft-uniter", wheels=wheels)
+
+    assert "-py3-none-linux_" in wheel.name
+    program = (
+        "import os; from undercroft_uniter.jujuc.toolfolder import compiled_client; "
+        "os.execve(compiled_client(), ['relation-get'], {})"
+    )
+    done = venv.run("python", "-c", program, check=False)
+    assert (done.returncode, done.stderr) == (1, "ERROR JUJU_CONTEXT_ID not set\n")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
