@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ INSTALL = "etcd is not installed: `apt-get install -y --no-install-recommends et
 LOOPBACK = "127.0.0.1"
 PORT = 2379
 PATIENCE = 30.0
+DOWN_SECONDS = 0.5
 MEMORY = Path("/dev/shm")
 
 
@@ -206,6 +209,34 @@ def memory() -> Iterator[Path]:
 def keeper() -> Sequence[str]:
     """What a command line begins with so that nothing is left behind if the tests are killed."""
     return ("setpriv", "--pdeathsig", "KILL", "--") if shutil.which("setpriv") else ()
+
+
+@contextmanager
+def bouncing(cluster: Cluster) -> Iterator[None]:
+    """Kill members in turn, and bring them back, while the block runs: one at a time, never the first or the leader.
+
+    So a client of the first member loses no answer, while each commit is made by another majority.
+    """
+    is_over = threading.Event()
+    thread = threading.Thread(target=_bounce, args=(cluster, is_over), name="bouncing")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _bounce(cluster: Cluster, is_over: threading.Event) -> None:
+    for member in cycle(cluster.members[1:]):
+        if is_over.wait(DOWN_SECONDS):
+            return
+        if member.is_leader:
+            continue
+        member.kill()
+        is_over.wait(DOWN_SECONDS)
+        cluster.start(member)
+        cluster.wait()
 
 
 def free_ports(count: int) -> list[int]:
