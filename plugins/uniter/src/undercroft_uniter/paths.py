@@ -49,6 +49,11 @@ class UnitPaths:
         return self.unit / "restricted.socket"
 
     @property
+    def debug(self) -> Path:
+        """Which hooks somebody wants to run by hand; not there if nobody does."""
+        return self.unit / "debug.json"
+
+    @property
     def tools(self) -> Path:
         """The hook tools that charms find on their PATH."""
         return self.own / "tools"

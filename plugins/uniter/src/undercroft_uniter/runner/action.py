@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from undercroft.files import in_thread
 from undercroft_hookspecs import NotFoundError, NotPermittedError, NotValidError, UndercroftError
 from undercroft_uniter.runner.commands import BASH
 from undercroft_uniter.runner.flush import flush
 from undercroft_uniter.runner.output import Both, Captured, as_results, exit_code, logged
 from undercroft_uniter.runner.process import Command
-from undercroft_uniter.runner.script import find_script
 from undercroft_uniter.seams import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from undercroft.process import Sink
     from undercroft_uniter.context.action import RunningAction
     from undercroft_uniter.context.context import UnitContext
     from undercroft_uniter.runner.workshop import Workshop
@@ -69,13 +66,9 @@ class ActionExecution:
         return Ending(failure=failure, is_status_set=self._context.status.is_set)
 
     async def _run(self) -> str:
-        command = await self._command()
-        if command is None:
+        code = await (self._run_script() if self._text is None else self._run_text(self._text))
+        if code is None:
             return f'action not implemented on unit "{self._context.tools.unit}"'
-        stdout, stderr = self._sinks()
-        code = await self._process.run(
-            command, self._context.tools, stdout=stdout, stderr=stderr, timeout=self._timeout
-        )
         if not self._process.is_aborted:
             self._action.results |= as_results(exit_code(code), self._stdout.data(), self._stderr.data())
         failure = self._process.failure(code)
@@ -84,19 +77,28 @@ class ActionExecution:
             return await flush(self._context) if code == 0 else ""
         return failure or await flush(self._context)
 
-    def _sinks(self) -> tuple[Sink, Sink]:
-        if self._text is not None:
-            # Commands speak to who sent them, of secrets perhaps: not to the log.
-            return self._stdout, self._stderr
-        to_stdout, to_stderr = logged(self._workshop.side.log, self.script)
-        return Both(self._stdout, to_stdout), Both(self._stderr, to_stderr)
+    async def _run_script(self) -> int | None:
+        side, context = self._workshop.side, self._context
+        script, session = await self._workshop.find("actions", self.script)
+        direct = Command(argv=[str(script or "")], environment=self._environment, cwd=side.paths.charm)
+        async with self._workshop.debugger.window(session, self.script, script, direct) as window:
+            if script is None and window is None:
+                return None
+            to_stdout, to_stderr = logged(side.log, self.script)
+            stdout, stderr = Both(self._stdout, to_stdout), Both(self._stderr, to_stderr)
+            return await self._process.run(window or direct, context.tools, stdout=stdout, stderr=stderr)
 
-    async def _command(self) -> Command | None:
-        charm = self._workshop.side.paths.charm
-        if self._text is not None:
-            return Command(argv=BASH, environment=self._environment, cwd=charm, stdin=self._text.encode())
-        script = await in_thread(find_script, charm, "actions", self.script)
-        return Command(argv=[str(script)], environment=self._environment, cwd=charm) if script is not None else None
+    async def _run_text(self, text: str) -> int:
+        command = Command(
+            argv=BASH,
+            environment=self._environment,
+            cwd=self._workshop.side.paths.charm,
+            stdin=text.encode(),
+        )
+        # Commands speak to who sent them, of secrets perhaps: not to the log.
+        return await self._process.run(
+            command, self._context.tools, stdout=self._stdout, stderr=self._stderr, timeout=self._timeout
+        )
 
     async def _finish(self, failure: str) -> None:
         action = self._action

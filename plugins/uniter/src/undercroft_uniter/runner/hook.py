@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from undercroft.files import in_thread
 from undercroft_hookspecs import UndercroftError
 from undercroft_uniter.runner.flush import flush
 from undercroft_uniter.runner.output import logged
 from undercroft_uniter.runner.process import Command
-from undercroft_uniter.runner.script import find_script
 from undercroft_uniter.seams import Ending
 
 if TYPE_CHECKING:
@@ -50,12 +48,15 @@ class HookExecution:
 
     async def _run(self) -> Ending:
         paths, context = self._workshop.side.paths, self._context
-        script = await in_thread(find_script, paths.charm, "hooks", self._script)
-        if script is None:
-            return Ending(is_missing=True)
-        stdout, stderr = logged(self._workshop.side.log, self._script)
-        command = Command(argv=[str(script)], environment=self._environment, cwd=paths.charm)
-        code = await self._process.run(command, context.tools, stdout=stdout, stderr=stderr, reboot=context.reboot)
+        script, session = await self._workshop.find("hooks", self._script)
+        direct = Command(argv=[str(script or "")], environment=self._environment, cwd=paths.charm)
+        async with self._workshop.debugger.window(session, self._script, script, direct) as window:
+            if script is None and window is None:
+                return Ending(is_missing=True)
+            stdout, stderr = logged(self._workshop.side.log, self._script)
+            code = await self._process.run(
+                window or direct, context.tools, stdout=stdout, stderr=stderr, reboot=context.reboot
+            )
         if context.reboot.wanted == "now":
             # Killed for that: the hook is run again, and what it has changed so far is dropped.
             return Ending(reboot="now", is_status_set=context.status.is_set)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from undercroft.files import in_thread
 from undercroft_hookspecs.hook_tools import StorageContext
+from undercroft_uniter.debug.session import read_session
+from undercroft_uniter.debug.window import Debugger
 from undercroft_uniter.runner.environment import Surroundings, relation_variables, storage_variables
 from undercroft_uniter.runner.process import CharmProcess
+from undercroft_uniter.runner.script import find_script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from undercroft_hookspecs.hook_tools import HookTool
     from undercroft_uniter.context.context import UnitContext
     from undercroft_uniter.context.factory import UnitSide
+    from undercroft_uniter.debug.session import DebugSession
     from undercroft_uniter.runner.process import Tools
 
 
@@ -28,9 +34,19 @@ class Workshop:
     tools: Mapping[str, HookTool]
     surroundings: Surroundings
 
+    @property
+    def debugger(self) -> Debugger:
+        """Puts windows in the place of scripts, for who debugs them."""
+        return Debugger(agent=self.side.agent, paths=self.side.paths)
+
     def process(self) -> CharmProcess:
         """A process to be."""
         return CharmProcess(self.server, self.tools, clock=self.side.agent.clock)
+
+    async def find(self, folder: Literal["hooks", "actions"], name: str) -> tuple[Path | None, DebugSession | None]:
+        """The script of a hook or an action, and the debug session that there may be; in one hop to a thread."""
+        paths = self.side.paths
+        return await in_thread(lambda: (find_script(paths.charm, folder, name), read_session(paths.debug)))
 
     async def environment(self, context: UnitContext) -> dict[str, str]:
         """What hooks, actions and commands have in common, as it is now."""
