@@ -16,7 +16,10 @@ from collections.abc import Callable, Mapping
 
 
 def spawn(sides: Mapping[str, list[str]], rounds: int) -> dict[str, float]:
-    """Spawn each side in turn, and give the medians of how long that takes, from spawn to exit."""
+    """Spawn each side in turn; how long that takes, from spawn to exit: the median, and that of the best fifth.
+
+    A tool needs two processes to be run: on a busy machine the median says how long they wait for a processor.
+    """
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, argv in sides.items():
@@ -26,7 +29,9 @@ def spawn(sides: Mapping[str, list[str]], rounds: int) -> dict[str, float]:
             _, status = os.waitpid(pid, 0)
             times[name].append(time.perf_counter() - began)
             assert status == 0, argv
-    return {name: statistics.median(found) for name, found in times.items()}
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    best = {f"{name}, best": sorted(found)[len(found) // 10] for name, found in times.items()}
+    return {**medians, **best}
 
 
 def ask(path: str, request: str, calls: int) -> dict[str, float]:
