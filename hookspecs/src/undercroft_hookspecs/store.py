@@ -25,8 +25,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
 
 from undercroft_hookspecs.errors import NotValidError, UndercroftError
 
@@ -43,8 +44,7 @@ MAX_OPERATIONS = 100
 MAX_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A key's present value, the revision that wrote it, and the lease that it dies with."""
 
     key: str
@@ -53,24 +53,21 @@ class Entry:
     lease: LeaseId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """All entries under a prefix, in the order of their keys, as they were at one revision."""
 
     entries: Sequence[Entry]
     revision: Revision
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, gc=False):
     """The condition that `key` was last written at `revision`; 0: that it is absent."""
 
     key: str
     revision: Revision
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True, gc=False):
     """Write `value`; with a lease, the key goes when the lease ends."""
 
     key: str
@@ -78,8 +75,7 @@ class Put:
     lease: LeaseId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """Remove the key; nothing if it is absent."""
 
     key: str
@@ -88,8 +84,7 @@ class Delete:
 Change: TypeAlias = Put | Delete
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """What one transaction changed under the watched prefix."""
 
     revision: Revision
@@ -209,7 +204,7 @@ def check_key(key: str) -> int:
         NotValidError: it is not a key.
     """
     try:
-        size = len(key.encode("utf-8"))
+        size = len(key.encode())
     except (UnicodeEncodeError, AttributeError):
         raise NotValidError(f"{key!r} is not a key: keys are UTF-8", field="key") from None
     if not 1 <= size <= MAX_KEY_BYTES:
@@ -226,22 +221,34 @@ def check_transaction(checks: Sequence[Check], writes: Sequence[Put | Delete]) -
         NotValidError: a malformed key, or a key written twice.
         TooLarge: too many operations, or too many bytes.
     """
-    size = sum(check_key(check.key) for check in checks)
-    written: set[str] = set()
+    size = 0
+    for check in checks:
+        size += check_key(check.key)
     for write in writes:
-        size += check_key(write.key) + (_check_value(write) if isinstance(write, Put) else 0)
-        if write.key in written:
-            raise NotValidError(f"{write.key!r} is written twice in one transaction", field="writes")
-        written.add(write.key)
+        size += check_key(write.key)
+        if isinstance(write, Put):
+            size += _check_value(write)
+    if len(writes) > 1:
+        _check_once(writes)
     if len(checks) + len(writes) > MAX_OPERATIONS:
         raise TooLarge(f"a transaction has at most {MAX_OPERATIONS} operations, not {len(checks) + len(writes)}")
     if size > MAX_BYTES:
         raise TooLarge(f"a transaction has at most {MAX_BYTES} bytes, not {size}")
 
 
+def _check_once(writes: Sequence[Put | Delete]) -> None:
+    written: set[str] = set()
+    for write in writes:
+        if write.key in written:
+            raise NotValidError(f"{write.key!r} is written twice in one transaction", field="writes")
+        written.add(write.key)
+
+
 def _check_value(write: Put) -> int:
     # Callers that no type checker has seen: `len` alone would count the characters of a string.
     value: object = write.value
+    if type(value) is bytes:
+        return len(value)
     if not isinstance(value, bytes | bytearray | memoryview):
         kind = type(value).__name__
         raise NotValidError(f"the value of {write.key!r} has to be bytes, and is {kind}", field="writes")

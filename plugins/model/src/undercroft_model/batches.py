@@ -29,13 +29,20 @@ BUSY_SECONDS = 0.005
 class Batches:
     """Carries out requests in batches, one batch at a time, in the writer's thread."""
 
-    def __init__(self, writer: DatabaseThread, on_written: Callable[[Revision, Page], None]) -> None:
-        """`on_written` is told of each batch: where the store stood before, and what it has added."""
+    def __init__(self, writer: DatabaseThread, on_written: Callable[[Revision, Page], bool]) -> None:
+        """`on_written` is told of each batch: where the store stood before, and what it has added. It says whether all
+        is known now that was written up to the end of that.
+        """
         self._writer, self._on_commits = writer, on_written
+        self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Callable[[Database], object], asyncio.Future[object]]] = []
         self._under_way: asyncio.Future[Written] | None = None
         self._wrote_at = float("-inf")
         self._is_closed = False
+        self.begun = 0
+        """How many batches have begun."""
+        self.known = 0
+        """The last batch of these up to whose end all is known that was written, by whomever."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -43,21 +50,20 @@ class Batches:
     @property
     def is_busy(self) -> bool:
         """Whether a batch is under way, or was a moment ago."""
-        loop = asyncio.get_running_loop()
-        return self._under_way is not None or loop.time() - self._wrote_at < BUSY_SECONDS
+        return self._under_way is not None or self._loop.time() - self._wrote_at < BUSY_SECONDS
 
-    async def submit(self, request: Callable[[Database], T]) -> T:
-        """Carry out a request with the next batch; gives its result, or raises what refused it.
+    def submit(self, request: Callable[[Database], T]) -> asyncio.Future[T]:
+        """Carry out a request with the next batch; the future has its result, or what refused it.
 
-        Cancelling stops the wait; the request may still be carried out, if its batch has begun.
+        Cancelling that stops the wait; the request may still be carried out, if its batch has begun.
         """
         if self._is_closed:
             raise StoreUnavailable("the store has been closed")
-        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[T] = self._loop.create_future()
         if not self._waiting:
             self._begin_soon()
-        self._waiting.append((request, answer))
-        return cast("T", await answer)
+        self._waiting.append((request, cast("asyncio.Future[object]", answer)))
+        return answer
 
     async def close(self) -> None:
         """Take no more requests, and wait for those that have been taken.
@@ -78,26 +84,28 @@ class Batches:
 
     def _begin_soon(self) -> None:
         # Behind all who have been woken already, by the batch before for instance: they go together.
-        asyncio.get_running_loop().call_soon(self._begin)
+        self._loop.call_soon(self._begin)
 
     def _begin(self) -> None:
         if self._under_way is not None:
             return
         # Who has been cancelled meanwhile does not want it any more.
-        wanted = [(request, answer) for request, answer in self._waiting if not answer.done()]
+        wanted = [waiting for waiting in self._waiting if not waiting[1].done()]
         batch, self._waiting = wanted[:LARGEST], wanted[LARGEST:]
         if batch:
-            requests = [request for request, _ in batch]
+            self.begun += 1
+            requests, answers = zip(*batch, strict=True)
             self._under_way = self._writer.begin(lambda database: (database.run(requests), *database.history.told()))
-            self._under_way.add_done_callback(lambda done: self._on_written([answer for _, answer in batch], done))
+            self._under_way.add_done_callback(lambda done: self._on_written(answers, done))
 
-    def _on_written(self, answers: list[asyncio.Future[object]], done: asyncio.Future[Written]) -> None:
+    def _on_written(self, answers: Sequence[asyncio.Future[object]], done: asyncio.Future[Written]) -> None:
         self._under_way = None
-        self._wrote_at = asyncio.get_running_loop().time()
+        self._wrote_at = self._loop.time()
         failure = done.exception()
         if failure is None:
             results, before, page = done.result()
-            self._on_commits(before, page)
+            if self._on_commits(before, page):
+                self.known = self.begun
         else:
             results = [failure] * len(answers)
         for answer, result in zip(answers, results, strict=True):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from undercroft_model.sqlite import Row
+
 T = TypeVar("T")
 Request: TypeAlias = "Callable[[Database], T]"
 
@@ -57,8 +59,9 @@ class Database:
         self.signal = signal
         self._path = place.path
         self._connection = connection
+        self._unwritten: dict[str, Row | None] = {}  # By key, what `run` has yet to write; None: to delete.
         self.history = History(connection, kept=place.kept_commits)
-        self.leases = Leases(connection, commit=self.commit, now=place.now, boot=place.boot)
+        self.leases = Leases(connection, commit=self.commit, flush=self._flush, now=place.now, boot=place.boot)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -96,9 +99,11 @@ class Database:
             version = self._connection.number("PRAGMA user_version")
             if version != len(STEPS):
                 raise StoreVersionError(self._path, version, len(STEPS))
+            self._unwritten.clear()
             self.history.begin()
             self.leases.end_over()
             results = [_answer(request, self) for request in requests]
+            self._flush()
             self.history.end()
         if self.signal is not None and self._connection.changes != before:
             self.signal.touch()
@@ -124,23 +129,37 @@ class Database:
 
     def commit(self, changes: Sequence[Change]) -> Revision:
         """Make one commit of changes that all change something; none at all if there are none."""
-        if changes:
-            revision = self.history.present + 1
-            for change in changes:
-                self._apply(change, revision)
-            self.history.add(changes)
-        return self.history.present
+        if not changes:
+            return self.history.present
+        revision = Revision(self.history.present + 1)
+        rows: list[Row] = []
+        for place, change in enumerate(changes):
+            # No bytes and no None: sqlite3 looks for an adapter of each, which takes longer than all the rest.
+            key = bytearray(change.key, "utf-8")
+            if isinstance(change, Put):
+                value, lease = bytearray(change.value), change.lease or 0
+                self._unwritten[change.key] = (key, value, revision, lease)
+                rows.append((revision, place, key, value, lease))
+            else:
+                self._unwritten[change.key] = None
+                rows.append((revision, place, key, None, 0))
+        self.history.add(revision, changes, rows)
+        return revision
 
-    def _apply(self, change: Change, revision: int) -> None:
-        key = change.key.encode()
-        if isinstance(change, Put):
-            self._connection.execute(
-                "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)", (key, change.value, revision, change.lease)
-            )
-        else:
-            self._connection.execute("DELETE FROM entries WHERE key = ?", (key,))
+    def _flush(self) -> None:
+        """Write the entries: fewer and longer statements, and of a key that was written often only the last."""
+        if not self._unwritten:
+            return
+        puts = [row for row in self._unwritten.values() if row is not None]
+        deleted = [(key.encode(),) for key, row in self._unwritten.items() if row is None]
+        self._connection.execute_many("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, nullif(?, 0))", puts)
+        self._connection.execute_many("DELETE FROM entries WHERE key = ?", deleted)
+        self._unwritten.clear()
 
     def _revision_of(self, key: str) -> Revision:
+        if key in self._unwritten:
+            unwritten = self._unwritten[key]
+            return Revision(0 if unwritten is None else cast("int", unwritten[2]))
         row = self._connection.row("SELECT revision FROM entries WHERE key = ?", (key.encode(),))
         return Revision(0 if row is None else cast("int", row[0]))
 

@@ -1,27 +1,36 @@
-"""A database and the one thread that uses it. Both are gone when the block that opened them ends, however it ends."""
+"""A database and the one thread that uses it. Both are gone when the block that opened them ends, however it ends.
+
+The thread is a plain one: an executor would cost as much as all of a small batch's statements.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
+from undercroft.files import in_thread
 from undercroft_hookspecs.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from undercroft_model.database import Database
 
 T = TypeVar("T")
+Job: TypeAlias = "tuple[Callable[[], object], asyncio.Future[object]]"
 
 
 class DatabaseThread:
     """Carries out what is asked, one after the other."""
 
-    def __init__(self, executor: ThreadPoolExecutor) -> None:
-        self._executor = executor
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._database: Database | None = None
+        self._thread = Thread(target=_work, args=(self._jobs, self._loop), name=name, daemon=True)
+        self._thread.start()
 
     @property
     def database(self) -> Database:
@@ -36,7 +45,8 @@ class DatabaseThread:
 
     def begin(self, request: Callable[[Database], T]) -> asyncio.Future[T]:
         """Have a request carried out; cancelling the future drops it if it has not begun."""
-        return asyncio.get_running_loop().run_in_executor(self._executor, request, self.database)
+        database = self.database
+        return self._begin(lambda: request(database))
 
     async def run(self, request: Callable[[Database], T]) -> T:
         """Carry out a request.
@@ -52,27 +62,56 @@ class DatabaseThread:
         def open_here() -> None:
             self._database = make()
 
-        await to_end(asyncio.get_running_loop().run_in_executor(self._executor, open_here))
+        await to_end(self._begin(open_here))
 
     async def close(self) -> None:
         """Close the database, after what was asked before, and end the thread; even if cancelled."""
         database, self._database = self._database, None
         try:
             if database is not None:
-                await to_end(asyncio.get_running_loop().run_in_executor(self._executor, database.close))
+                await to_end(self._begin(database.close))
         finally:
-            self._executor.shutdown()  # Nothing is under way in it: it ends within microseconds.
+            self._jobs.put(None)
+            await in_thread(self._thread.join)  # Nothing is under way in it, but a busy machine may let it wait.
+
+    def _begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._jobs.put((work, cast("asyncio.Future[object]", done)))
+        return done
 
 
 @asynccontextmanager
 async def in_thread_of_its_own(make: Callable[[], Database], *, name: str) -> AsyncIterator[DatabaseThread]:
     """A database that lives in a thread while the block runs."""
-    thread = DatabaseThread(ThreadPoolExecutor(1, thread_name_prefix=name))
+    thread = DatabaseThread(name)
     try:
         await thread.open(make)
         yield thread
     finally:
         await thread.close()
+
+
+def _work(jobs: SimpleQueue[Job | None], loop: asyncio.AbstractEventLoop) -> None:
+    while (job := jobs.get()) is not None:
+        work, done = job
+        if done.cancelled():
+            continue
+        try:
+            outcome: tuple[object, BaseException | None] = work(), None
+        except BaseException as error:  # It is handed to whoever waits.
+            outcome = None, error
+        with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+            loop.call_soon_threadsafe(_settle, done, *outcome)
+        del job, work, done, outcome  # What they hold is not to live until the next one comes.
+
+
+def _settle(done: asyncio.Future[object], result: object, error: BaseException | None) -> None:
+    if done.done():
+        return
+    if error is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(result)
 
 
 async def to_end(future: asyncio.Future[T]) -> T:

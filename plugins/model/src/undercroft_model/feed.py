@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from undercroft_hookspecs.errors import UndercroftError
+    from undercroft_hookspecs.store import Change
 
 BACKLOG = 1000
 """How many commits are kept in memory for a watcher that is slow; one that is slower still reads from the file."""
@@ -21,9 +22,12 @@ BACKLOG = 1000
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Commits under a prefix, all that there are up to and with `revision`; `oldest` is the oldest revision kept."""
+    """Commits under a prefix, all that there are up to and with `revision`; `oldest` is the oldest revision kept.
 
-    commits: Sequence[Commit]
+    Each is its revision and what it has changed: most of a batch's are never looked at, and a Commit has its price.
+    """
+
+    commits: Sequence[tuple[Revision, Sequence[Change]]]
     revision: Revision
     oldest: Revision
     is_last: bool
@@ -55,12 +59,15 @@ class Feed:
             self._watchers.discard(watcher)
             watcher.on_end(StoreUnavailable("the watch has ended"))
 
-    def on_written(self, before: Revision, page: Page) -> None:
+    def on_written(self, before: Revision, page: Page) -> bool:
         """Hand out what this process has written on top of `before`, unless others came in between: then somebody has
-        to look.
+        to look, and it is false.
         """
-        if before == self.revision and page.commits:
+        if before != self.revision:
+            return False
+        if page.commits:
             self.deliver(page)
+        return True
 
     def deliver(self, page: Page) -> None:
         """Hand out what has been committed since `revision`."""
@@ -126,10 +133,10 @@ class Watcher:
         if page.oldest > max(since, self._seen):
             self._fall_behind()  # Some were compacted before anybody here had seen them.
             return
-        for commit in page.commits:
-            changes = tuple(change for change in commit.changes if change.key.startswith(self._prefix))
-            if changes and commit.revision > self._seen:
-                self._pending.append(Commit(commit.revision, changes))
+        for revision, changed in page.commits:
+            changes = tuple([change for change in changed if change.key.startswith(self._prefix)])
+            if changes and revision > self._seen:
+                self._pending.append(Commit(revision, changes))
         self._seen = max(self._seen, page.revision)
         if len(self._pending) > BACKLOG:
             self._fall_behind()
@@ -150,7 +157,7 @@ class Watcher:
         page = await self._read(self._prefix, self._taken)
         if page.oldest > self._taken:
             raise Compacted(page.oldest)
-        self._pending.extend(page.commits)
+        self._pending.extend(Commit(revision, changes) for revision, changes in page.commits)
         if not page.commits:
             self._taken = page.revision
         if page.is_last and page.revision >= self._feed.revision:

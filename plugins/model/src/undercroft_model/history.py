@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
-from undercroft_hookspecs.store import Commit, Delete, LeaseId, Put, Revision
+from undercroft_hookspecs.store import Delete, LeaseId, Put, Revision
 from undercroft_model.feed import Page
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class _Batch:
     began: Revision
     present: Revision
     oldest: Revision
-    commits: list[Commit] = field(default_factory=list)
+    commits: list[tuple[Revision, Sequence[Change]]] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
 
 
@@ -42,8 +42,8 @@ class History:
 
     def stand(self) -> tuple[Revision, Revision]:
         """The revision of the last commit, and the oldest one to watch from."""
-        present = self._connection.number("SELECT revision FROM state")
-        return Revision(present), Revision(self._connection.number("SELECT oldest FROM state"))
+        present, oldest = self._connection.numbers("SELECT revision, oldest FROM state")
+        return Revision(present), Revision(oldest)
 
     def page(self, prefix: str, since: Revision) -> Page:
         """The first commits after `since` that touch `prefix`, with what they changed there."""
@@ -58,7 +58,7 @@ class History:
             )
             commits, is_last = _first_commits(rows)
             rows.close()  # It may have more to give.
-        return Page(commits, present if is_last else commits[-1].revision, oldest, is_last)
+        return Page(commits, present if is_last else commits[-1][0], oldest, is_last)
 
     # What follows runs in a write transaction, between `begin` and `end`.
 
@@ -72,14 +72,14 @@ class History:
         """The revision of the last commit, those of this transaction included."""
         return self._batch.present
 
-    def add(self, changes: Sequence[Change]) -> None:
-        """Add what the commit of the next revision has changed."""
+    def add(self, revision: Revision, changes: Sequence[Change], rows: Sequence[Row]) -> None:
+        """Add what the commit of the next revision has changed: as it is told, and as rows of `changes`; in these the
+        lease 0 is none.
+        """
         batch = self._batch
-        revision = batch.present = Revision(batch.present + 1)
-        batch.commits.append(Commit(revision, tuple(changes)))
-        for place, change in enumerate(changes):
-            value, lease = (change.value, change.lease) if isinstance(change, Put) else (None, None)
-            batch.rows.append((revision, place, change.key.encode(), value, lease))
+        batch.present = revision
+        batch.commits.append((revision, changes))
+        batch.rows.extend(rows)
         if revision - batch.oldest > self._kept + COMPACTED_AT_ONCE:
             self.compact(Revision(batch.oldest + COMPACTED_AT_ONCE + 1))
 
@@ -103,7 +103,7 @@ class History:
     def _write_rows(self) -> None:
         batch = self._batch
         if batch.rows:
-            self._connection.execute_many("INSERT INTO changes VALUES (?, ?, ?, ?, ?)", batch.rows)
+            self._connection.execute_many("INSERT INTO changes VALUES (?, ?, ?, ?, nullif(?, 0))", batch.rows)
             batch.rows = []
 
     def told(self) -> tuple[Revision, Page]:
@@ -118,7 +118,7 @@ def bounds(prefix: str) -> tuple[bytes, bytes]:
     return low, low + b"\xff"  # No UTF-8 has this byte.
 
 
-def _first_commits(rows: Iterator[Row]) -> tuple[list[Commit], bool]:
+def _first_commits(rows: Iterator[Row]) -> tuple[list[tuple[Revision, Sequence[Change]]], bool]:
     """As many commits as make a page, and whether those are all."""
     found: dict[int, list[Change]] = {}
     count = size = 0
@@ -129,7 +129,7 @@ def _first_commits(rows: Iterator[Row]) -> tuple[list[Commit], bool]:
             break
         found.setdefault(at, []).append(_change(key, value, lease))
         count, size = count + 1, size + len(value or b"")
-    return [Commit(Revision(at), tuple(changes)) for at, changes in found.items()], is_last
+    return [(Revision(at), tuple(changes)) for at, changes in found.items()], is_last
 
 
 def _change(key: bytes, value: bytes | None, lease: int | None) -> Change:

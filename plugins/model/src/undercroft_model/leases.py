@@ -18,17 +18,19 @@ _LARGEST = 2**63 - 1
 class Leases:
     """The leases of a file. `now` gives seconds since the boot; `boot` names the boot that they count from."""
 
-    __slots__ = ("_boot", "_commit", "_connection", "_now")
+    __slots__ = ("_boot", "_commit", "_connection", "_flush", "_now")
 
     def __init__(
         self,
         connection: Connection,
         *,
         commit: Callable[[Sequence[Change]], Revision],
+        flush: Callable[[], None],
         now: Callable[[], float],
         boot: str,
     ) -> None:
-        self._connection, self._commit, self._now, self._boot = connection, commit, now, boot
+        self._connection, self._commit, self._flush = connection, commit, flush
+        self._now, self._boot = now, boot
 
     def first_end(self) -> float | None:
         """When the first lease ends, if there is one."""
@@ -67,6 +69,7 @@ class Leases:
     def revoke(self, lease: LeaseId) -> None:
         """End the lease, and delete its keys in one commit."""
         if _is_one(lease) and self._connection.execute("DELETE FROM leases WHERE id = ?", (lease,)):
+            self._flush()
             keys = list(self._connection.rows("SELECT key FROM entries WHERE lease = ? ORDER BY key", (lease,)))
             self._commit([Delete(cast("bytes", key).decode()) for (key,) in keys])
 

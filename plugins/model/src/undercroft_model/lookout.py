@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SECOND_LOOK_SECONDS = 0.1
 OWN_SIGNAL_SECONDS = 0.005
+LONGEST_OWN_SECONDS = 0.01
 RETRY_SECONDS = 1.0
 IN_MOVE_SELF = 0x800
 IN_ONESHOT = 0x80000000
@@ -54,6 +55,7 @@ class Lookout:
         self._looking: asyncio.Task[None] | None = None
         self._is_wanted = False
         self._alarms: dict[str, Alarm] = {}
+        self._signalled_at = 0  # How many batches of our own had begun.
         self._endings: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
@@ -94,14 +96,28 @@ class Lookout:
             self._ring("second look", SECOND_LOOK_SECONDS, self._look_again)
         elif not self._batches.is_busy:
             self.look()
-        elif "own" not in self._alarms:
-            # Most likely it is our own, of which the feed knows already; a look at each would cost a quarter of the
-            # writing. By the loop's time, whatever clock the leases have.
-            self._alarms["own"] = asyncio.get_running_loop().call_later(OWN_SIGNAL_SECONDS, self._on_own_signals)
+        else:
+            self._signalled_at = self._batches.begun
+            if "own" not in self._alarms:
+                self._await_own_batch(OWN_SIGNAL_SECONDS, LONGEST_OWN_SECONDS)
 
-    def _on_own_signals(self) -> None:
-        del self._alarms["own"]
-        self.look()
+    def _await_own_batch(self, pause: float, left: float) -> None:
+        """Look when there are no more batches of our own, or sooner if those leave it open what others have written.
+
+        Most likely the signal is our own; in any case the next batch to begin sees what it stands for. By the loop's
+        time, whatever clock the leases have.
+        """
+        signalled_at = self._signalled_at
+
+        def settle() -> None:
+            del self._alarms["own"]
+            is_known = self._batches.known > signalled_at
+            if self._batches.is_busy and (is_known or left > pause):
+                self._await_own_batch(pause, LONGEST_OWN_SECONDS if is_known else left - pause)
+            else:
+                self.look()
+
+        self._alarms["own"] = asyncio.get_running_loop().call_later(pause, settle)
 
     def _look_again(self) -> None:
         self._watch_log()

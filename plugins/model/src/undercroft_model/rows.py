@@ -91,7 +91,7 @@ class Resource(Record, frozen=True, kw_only=True):
 
 
 class BlobMark(Record, frozen=True, kw_only=True):
-    """Of a blob: that it may be needed no more, that somebody holds it, or that it is being removed. See `blobholds`."""
+    """Of a blob: that it may be needed no more, is held, or is being removed. See `blobholds`."""
 
 
 class Operation(Record, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from undercroft_hookspecs.store import StoreUnavailable, StoreUnusable
 
@@ -116,10 +116,14 @@ class Connection:
 
     def number(self, statement: str) -> int:
         """The one number that a statement answers."""
+        return self.numbers(statement)[0]
+
+    def numbers(self, statement: str) -> Sequence[int]:
+        """The numbers that a statement answers, in one row."""
         found = self.row(statement)
-        if found is None or not isinstance(found[0], int):
+        if found is None or not all(isinstance(value, int) for value in found):
             raise StoreDamagedError(self._path, f"{statement!r} has no answer")
-        return found[0]
+        return cast("Sequence[int]", found)
 
     def rows(self, statement: str, parameters: Sequence[object] = ()) -> Generator[Row, None, None]:
         """The rows of an answer, one after the other."""

@@ -112,7 +112,10 @@ class SqliteStore:
         """Write all of `writes` if all of `checks` hold, else nothing; durable when it returns."""
         checks, writes = tuple(checks), tuple(writes)
         check_transaction(checks, writes)
-        writes = tuple(map(_lasting, writes))
+        for write in writes:
+            if isinstance(write, Put) and type(write.value) is not bytes:
+                writes = tuple(map(_lasting, writes))
+                break
         return await self._batches.submit(lambda database: database.transact(checks, writes))
 
     def watch(self, prefix: str, since: Revision) -> AbstractAsyncContextManager[AsyncIterator[Commit]]:

@@ -8,7 +8,7 @@ from plugins.model.tests.store.conftest import until
 
 from undercroft.clock import SystemClock
 from undercroft.testing import FakeClock
-from undercroft_hookspecs import Compacted, Delete, Put, Revision, Store
+from undercroft_hookspecs import Check, Compacted, Conflict, Delete, Put, Revision, Store
 from undercroft_model.database import Database, Place, open_writer
 from undercroft_model.feed import BACKLOG
 from undercroft_model.history import COMPACTED_AT_ONCE, PAGE_BYTES
@@ -76,7 +76,7 @@ def test_history_is_kept_and_forgotten_by_itself(path: Path) -> None:
     page = database.history.page("", Revision(900))
 
     assert 100 <= page.revision - page.oldest <= 100 + COMPACTED_AT_ONCE
-    assert [commit.revision for commit in page.commits] == list(range(901, 1001))
+    assert [revision for revision, _ in page.commits] == list(range(901, 1001))
     database.close()
 
 
@@ -114,7 +114,7 @@ async def test_a_lease_that_is_over_before_anybody_looks_ends_all_the_same(tmp_p
             assert (await anext(commits)).changes == (Delete("a"),)
 
 
-async def test_a_write_finds_leases_ended_whose_time_is_over(tmp_path: Path, path: Path) -> None:
+def test_a_write_finds_leases_ended_whose_time_is_over(path: Path) -> None:
     time = 0.0
     database = open_writer(Place(path=path, now=lambda: time, boot="this"))
     (lease,) = database.run([lambda it: it.leases.grant(4.0)])
@@ -144,3 +144,34 @@ async def test_a_report_says_how_many_watch(store: Store) -> None:
         await until(lambda: store.report()["revision"] == 1)
 
         assert store.report() == {"revision": 1, "watchers": 1, "waiting": 0}
+
+
+async def test_a_lease_ends_in_time_though_transactions_are_refused_right_after_it_was_granted(store: Store) -> None:
+    async with store.watch("", NEW) as commits, asyncio.timeout(10):
+        lease = await store.lease(0.3)
+        await store.transact([], [Put("a", b"1", lease)])
+        for _ in range(50):
+            with pytest.raises(Conflict):
+                await store.transact([Check("a", Revision(7))], [Put("a", b"2")])
+
+        assert [(await anext(commits)).changes for _ in range(2)] == [(Put("a", b"1", lease),), (Delete("a"),)]
+
+
+async def test_what_others_write_is_seen_while_this_process_writes_without_a_pause(store: Store, other: Store) -> None:
+    done = asyncio.Event()
+
+    async def write(waiter: int) -> None:
+        while not done.is_set():
+            await store.transact([], [Put(f"own/{waiter}", b"x")])
+
+    async with store.watch("others/", NEW) as commits, asyncio.TaskGroup() as group:
+        for waiter in range(8):
+            group.create_task(write(waiter))
+        try:
+            for number in range(20):
+                await other.transact([], [Put("others/key", b"%d" % number)])
+                async with asyncio.timeout(2):
+                    (change,) = (await anext(commits)).changes
+                assert change == Put("others/key", b"%d" % number)
+        finally:
+            done.set()
