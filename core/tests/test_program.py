@@ -88,6 +88,7 @@ async def test_without_input_stdin_is_at_its_end(tmp_path: Path) -> None:
 
 
 async def test_output_comes_while_the_program_runs(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
     lines: list[str] = []
     came = asyncio.Event()
 
@@ -102,7 +103,6 @@ async def test_output_comes_while_the_program_runs(tmp_path: Path) -> None:
         stdout=Lines(on_line),
         stderr=Kept(),
     )
-    os.mkfifo(tmp_path / "fifo")
     async with asyncio.timeout(PATIENCE):
         await came.wait()
     seen = list(lines)
