@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         HookResult,
         HookRunner,
         PlacementFacade,
+        RemovedUnitsFacade,
     )
     from undercroft_hookspecs.hook_tools import Flag, HookContext, HookTool, NotInContextError, ToolCall, ToolUsageError
     from undercroft_hookspecs.hooks import Hooks, MetricSender, hookimpl, hookspec
@@ -144,6 +145,7 @@ _NAMES = exports(
             "HookResult",
             "HookRunner",
             "PlacementFacade",
+            "RemovedUnitsFacade",
         ),
         "undercroft_hookspecs.hook_tools": (
             "Flag",
@@ -265,6 +267,7 @@ __all__ = [
     "Put",
     "RebootMachine",
     "Record",
+    "RemovedUnitsFacade",
     "Reporter",
     "RestartAgent",
     "Revision",

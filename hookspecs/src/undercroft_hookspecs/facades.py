@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.charm import Charm
     from undercroft_hookspecs.identity import ModelId
     from undercroft_hookspecs.records import BlockDevice
-    from undercroft_hookspecs.state import Unit
+    from undercroft_hookspecs.state import RemovedUnit, Unit
 
 
 @runtime_checkable
@@ -61,6 +61,19 @@ class PlacementFacade(Protocol):
         Raises:
             NotValidError: it is not dead.
         """
+
+
+@runtime_checkable
+class RemovedUnitsFacade(Protocol):
+    """The unit deployer's: the units of this host whose records have gone, whoever removed them, and whoever was
+    looking. Nothing else says that a unit is no more: a record may be absent for other reasons."""
+
+    def watch_removed(self) -> AbstractAsyncContextManager[AsyncIterator[Sequence[RemovedUnit]]]:
+        """Those of which something may be left here."""
+        ...
+
+    async def forget_removed(self, removed: RemovedUnit) -> None:
+        """Nothing of that one is left; nothing happens if that is known already."""
 
 
 @runtime_checkable

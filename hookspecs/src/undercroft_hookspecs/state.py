@@ -109,6 +109,16 @@ class Unit(Record, frozen=True, kw_only=True):
     workload_version: str = ""
 
 
+class RemovedUnit(Record, frozen=True, kw_only=True):
+    """A unit whose record is no longer there, kept until its host has nothing left of it. Another one may have its
+    name; `created` tells them apart."""
+
+    model: str
+    """The model's UUID."""
+    unit: str
+    created: datetime | None = None
+
+
 class Endpoint(Record, frozen=True, kw_only=True):
     """One side of a relation."""
 

@@ -8,10 +8,25 @@ import pytest
 
 from undercroft.testing import FakeAgent, MemoryStore
 from undercroft_conformance import Subject, WorkerConformance
-from undercroft_hookspecs import BlobFacade, BlockDeviceFacade, BlockDeviceView, CharmArchiveFacade, PlacementFacade
+from undercroft_hookspecs import (
+    BlobFacade,
+    BlockDeviceFacade,
+    BlockDeviceView,
+    CharmArchiveFacade,
+    PlacementFacade,
+    RemovedUnitsFacade,
+)
 from undercroft_model.operator import Operator
 
-KINDS = (BlobFacade, BlockDeviceFacade, BlockDeviceView, CharmArchiveFacade, Operator, PlacementFacade)
+KINDS = (
+    BlobFacade,
+    BlockDeviceFacade,
+    BlockDeviceView,
+    CharmArchiveFacade,
+    Operator,
+    PlacementFacade,
+    RemovedUnitsFacade,
+)
 
 
 @dataclass(frozen=True)

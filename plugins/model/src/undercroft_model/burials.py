@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft_hookspecs.state import Life
+from undercroft_hookspecs.state import Life, RemovedUnit
 from undercroft_model.applications import remove_application
 from undercroft_model.blobholds import note_blob
 from undercroft_model.cleanups import note_loss
@@ -23,6 +23,7 @@ from undercroft_model.tables import (
     MODEL,
     RELATION_KEYS,
     RELATIONS,
+    REMOVED_UNITS,
     UNITS,
     parts_of,
 )
@@ -87,12 +88,21 @@ async def bury_unit(tx: Transaction, model: ModelId, unit: Unit) -> None:
     if await tx.get(UNITS.of(model), *parts) is None:
         return
     tx.delete(UNITS.of(model), *parts)
+    await _tell_host(tx, model, unit)
     if unit.principal:
         await _forget_subordinate(tx, model, unit)
     if unit.charm:
         note_loss(tx, model, "charm", unit.charm)
     await _note_if_dying(tx, model, APPLICATIONS, "application", parts[0])
     await _note_if_dying(tx, model, MACHINES, "machine", *parts_of(unit.machine))
+
+
+async def _tell_host(tx: Transaction, model: ModelId, unit: Unit) -> None:
+    """Have the unit's host know that it is gone, even if nobody there is looking now."""
+    machine = await tx.get(MACHINES.of(model), *parts_of(unit.machine)) if unit.machine else None
+    if machine is not None and machine.host:
+        removed = RemovedUnit(model=str(model), unit=unit.name, created=unit.created)
+        tx.put(REMOVED_UNITS, machine.host, str(model), *parts_of(unit.name), record=removed)
 
 
 async def _forget_subordinate(tx: Transaction, model: ModelId, unit: Unit) -> None:

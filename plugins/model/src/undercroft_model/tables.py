@@ -17,6 +17,7 @@ from undercroft_hookspecs.state import (
     MeterStatus,
     Model,
     Relation,
+    RemovedUnit,
     Secret,
     Settings,
     Status,
@@ -64,6 +65,8 @@ HOSTS = Table("/hosts/", Host)
 BLOCK_DEVICES = Table("/hosts/", BlockDevices)
 PRESENCE = Table("/hosts/", Presence)
 MODEL_NAMES = Table("/model-names/", ModelName)
+REMOVED_UNITS = Table("/removed-units/", RemovedUnit)
+"""(host, model, application, number): units whose hosts may still have something of them."""
 
 BLOB_NOTES = Table("/blobs/notes/", BlobMark)
 """By the blob's SHA-256: whoever needed it may have gone."""

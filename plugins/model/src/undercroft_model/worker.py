@@ -20,6 +20,7 @@ from undercroft_hookspecs import (
     CharmArchiveFacade,
     MachineId,
     PlacementFacade,
+    RemovedUnitsFacade,
     StoreUnavailable,
 )
 from undercroft_hookspecs.storage_facades import ProvisionerFacade
@@ -28,7 +29,7 @@ from undercroft_model.charms.archives import CharmArchives
 from undercroft_model.devices import HostDevices
 from undercroft_model.encryption import Keyring
 from undercroft_model.operator import Operator
-from undercroft_model.placement import Placement
+from undercroft_model.placement import Placement, RemovedUnits
 from undercroft_model.presence import HostPresence
 from undercroft_model.reaping import Reaping
 from undercroft_model.storage.pools import Providers, collected
@@ -101,6 +102,7 @@ class ModelWorker:
             BlobFacade: blobs,
             CharmArchiveFacade: CharmArchives(blobs),
             PlacementFacade: self._placement,
+            RemovedUnitsFacade: RemovedUnits(store, agent.host, clock=clock, rng=rng),
             ProvisionerFacade: HostStorage(store, agent.host, clock=clock, rng=rng),
             Operator: operator,
         }

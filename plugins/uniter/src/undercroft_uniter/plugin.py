@@ -12,6 +12,7 @@ from undercroft_hookspecs import (
     Context,
     Manifold,
     PlacementFacade,
+    RemovedUnitsFacade,
     UnitAgent,
     UnitEngines,
     Worker,
@@ -49,10 +50,11 @@ def undercroft_manifolds(agent: Agent) -> Mapping[str, Manifold]:
         return UnitLogsWorker(clock=agent.clock)
 
     def start_deployer(context: Context) -> Worker:
-        placement, engines = context.get("model", PlacementFacade), context.get("agent", UnitEngines)
+        placement, removals = context.get("model", PlacementFacade), context.get("model", RemovedUnitsFacade)
+        engines = context.get("agent", UnitEngines)
         from undercroft_uniter.deployer.worker import UnitDeployer  # noqa: PLC0415
 
-        return UnitDeployer(agent, placement=placement, engines=engines)
+        return UnitDeployer(agent, placement=placement, removals=removals, engines=engines)
 
     def lock_output(worker: Worker, kind: type) -> object:
         from undercroft_uniter.machinelock import machine_lock_output  # noqa: PLC0415
