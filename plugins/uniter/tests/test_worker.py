@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from plugins.uniter.tests.fakes import NEW, OLD, FakeRooms, action, kind
+from plugins.uniter.tests.fakemodel import NEW, OLD
+from plugins.uniter.tests.fakes import FakeRooms, action, kind
 
 from undercroft import outcome
 from undercroft.testing import FakeClock, check_alive, check_killed, clean_kill

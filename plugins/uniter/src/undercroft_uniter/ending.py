@@ -10,7 +10,10 @@ from undercroft_hookspecs.state import Life
 from undercroft_uniter.stopping import unless_stopped
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from undercroft import Stop
+    from undercroft_hookspecs.state import Unit
     from undercroft_hookspecs.unit_facades import UnitFacade
 
 _log = logging.getLogger(__name__)
@@ -26,15 +29,16 @@ async def become_dead(unit: UnitFacade, stop: Stop) -> None:
         async with unless_stopped(stop):
             await unit.remove_subordinates()
         async with unit.watch_unit() as states:
-            while True:
-                async with unless_stopped(stop):
-                    state = await anext(states)
-                if state.life is Life.DEAD:
-                    return
-                if not state.subordinates and await _has_died(unit):
-                    return
+            while not await _is_dead_at(states, unit, stop):
+                pass
     except NotFoundError:
         _log.info("the unit has been removed already")
+
+
+async def _is_dead_at(states: AsyncIterator[Unit], unit: UnitFacade, stop: Stop) -> bool:
+    async with unless_stopped(stop):
+        state = await anext(states)
+    return state.life is Life.DEAD or (not state.subordinates and await _has_died(unit))
 
 
 async def _has_died(unit: UnitFacade) -> bool:

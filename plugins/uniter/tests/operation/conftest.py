@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from plugins.uniter.tests.fakes import NEW, OLD, FakeRooms, kind
+from plugins.uniter.tests.fakemodel import NEW, OLD
+from plugins.uniter.tests.fakes import FakeRooms, kind
 
 from undercroft_hookspecs.unit_facades import ConfigHashes
 from undercroft_uniter.hook.info import HookInfo

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from plugins.uniter.tests.fakes import NEW, OLD, FakeRooms, kind
+from plugins.uniter.tests.fakemodel import NEW, OLD
+from plugins.uniter.tests.fakes import FakeRooms, kind
 from plugins.uniter.tests.operation.conftest import BLANK, FULL, STATES
 
 from undercroft_hookspecs import NotFoundError, UndercroftError

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from plugins.uniter.tests.fakes import OLD, FakeLock, kind
+from plugins.uniter.tests.fakemodel import OLD
+from plugins.uniter.tests.fakes import FakeLock, kind
 from plugins.uniter.tests.operation.conftest import BLANK, FULL
 
 from undercroft import SimpleWorker, Stop

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from plugins.uniter.tests.fakes import NEW, kind
+from plugins.uniter.tests.fakemodel import NEW
+from plugins.uniter.tests.fakes import kind
 from plugins.uniter.tests.operation.conftest import BLANK, FULL
 
 from undercroft_hookspecs import NotValidError

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from plugins.uniter.tests.fakes import NEW, OLD, kind
+from plugins.uniter.tests.fakemodel import NEW, OLD
+from plugins.uniter.tests.fakes import kind
 
 from undercroft_hookspecs import NotValidError
 from undercroft_hookspecs.unit_facades import ConfigHashes

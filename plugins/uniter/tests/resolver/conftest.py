@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 import pytest
-from plugins.uniter.tests.fakes import OLD, FakeRooms
+from plugins.uniter.tests.fakemodel import OLD
+from plugins.uniter.tests.fakes import FakeRooms
 
 from undercroft.testing import FakeClock
 from undercroft_uniter.operation.state import OperationKind, OperationState, Step

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from plugins.uniter.tests.fakes import NEW, OLD, action, kind
+from plugins.uniter.tests.fakemodel import NEW, OLD
+from plugins.uniter.tests.fakes import action, kind
 from plugins.uniter.tests.resolver.conftest import BLANK, INSTALLED, STARTED, Bench, Make
 
 from undercroft_hookspecs import NotValidError

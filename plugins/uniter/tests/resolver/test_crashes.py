@@ -9,16 +9,14 @@ from typing import Any, Literal
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plugins.uniter.tests.fakemodel import NEW, FakeActions, FakeStatus
 from plugins.uniter.tests.fakes import (
-    NEW,
-    FakeActions,
     FakeDeployer,
     FakeExecution,
     FakeExecutions,
     FakeLock,
     FakeRelations,
     FakeRooms,
-    FakeStatus,
     FakeStorage,
     action,
 )
@@ -114,74 +112,116 @@ class CrashingExecution(FakeExecution):
         return Ending()
 
 
+class CrashingExecutions(FakeExecutions):
+    """Makes executions that crash."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.journal)
+        self.world = world
+
+    async def action(self, action: Action) -> FakeExecution:
+        execution = self._made(action.name)
+        execution.number = action.id
+        return execution
+
+    def _made(self, script: str) -> CrashingExecution:
+        execution = CrashingExecution(script, self.journal)
+        execution.fate, execution.actions, execution.number = self.world.fate, self.world.actions, 0
+        return execution
+
+
+class CrashingRelations(FakeRelations):
+    """Crashes about commits."""
+
+    def __init__(self, fate: Fate) -> None:
+        super().__init__()
+        self.fate = fate
+
+    async def commit(self, hook: HookInfo) -> None:
+        await self.fate.place()
+        await super().commit(hook)
+        await self.fate.place()
+
+
+class CrashingStorage(FakeStorage):
+    """Crashes about commits."""
+
+    def __init__(self, fate: Fate) -> None:
+        super().__init__()
+        self.fate = fate
+
+    async def commit(self, hook: HookInfo) -> None:
+        await self.fate.place()
+        await super().commit(hook)
+        await self.fate.place()
+
+
+class CrashingDeployer(FakeDeployer):
+    """Crashes with the charm half in place."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.journal)
+        self.fate = world.fate
+
+    async def stage(self, charm: CharmReference) -> None:
+        await self.fate.place()
+        await super().stage(charm)
+        await self.fate.place()
+
+    async def deploy(self, charm: CharmReference) -> None:
+        self.holds = None
+        await self.fate.place()
+        await super().deploy(charm)
+        await self.fate.place()
+
+
+class CrashingActions(FakeActions):
+    """Crashes about what is said of actions."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.journal)
+        self.world = world
+
+    async def begin(self, action: int) -> Action:
+        await self.world.fate.place()
+        begun = await super().begin(action)
+        self.world.be_action(action, "running")
+        await self.world.fate.place()
+        return begun
+
+    async def finish(self, action: int, status: str, **fields: Any) -> None:  # as ActionFacade's
+        await self.world.fate.place()
+        await super().finish(action, status, **fields)
+        self.world.be_action(action, None)
+        await self.world.fate.place()
+
+
+class CrashingStatus(FakeStatus):
+    """Crashes before statuses."""
+
+    def __init__(self, fate: Fate) -> None:
+        super().__init__()
+        self.fate = fate
+
+    async def set_workload_status(self, current: str, message: str = "", *, data: object = None) -> None:
+        await self.fate.place()
+        await super().set_workload_status(current, message)
+
+    async def set_agent_status(self, current: str, message: str = "", *, data: object = None) -> None:
+        await self.fate.place()
+        await super().set_agent_status(current, message)
+
+
 class World(FakeRooms):
     """What outlives the agent, and where it can crash."""
 
     def __init__(self, plan: list[tuple[int, How]]) -> None:
         super().__init__()
         self.fate, self.disk, self.lock = Fate(plan), Disk(), FakeLock()
-        fate, world = self.fate, self
-
-        class Executions(FakeExecutions):
-            def _made(self, script: str) -> CrashingExecution:
-                execution = CrashingExecution(script, self.journal)
-                execution.fate, execution.actions, execution.number = fate, world.actions, 0
-                return execution
-
-            async def action(self, action: Action) -> FakeExecution:
-                execution = self._made(action.name)
-                execution.number = action.id
-                return execution
-
-        class Relations(FakeRelations):
-            async def commit(self, hook: HookInfo) -> None:
-                await fate.place()
-                await super().commit(hook)
-                await fate.place()
-
-        class Storage(FakeStorage):
-            async def commit(self, hook: HookInfo) -> None:
-                await fate.place()
-                await super().commit(hook)
-                await fate.place()
-
-        class Deployer(FakeDeployer):
-            async def stage(self, charm: CharmReference) -> None:
-                await fate.place()
-                await super().stage(charm)
-                await fate.place()
-
-            async def deploy(self, charm: CharmReference) -> None:
-                self.holds = None
-                await fate.place()
-                await super().deploy(charm)
-                await fate.place()
-
-        class Actions(FakeActions):
-            async def begin(self, action: int) -> Action:
-                await fate.place()
-                begun = await super().begin(action)
-                world.be_action(action, "running")
-                await fate.place()
-                return begun
-
-            async def finish(self, action: int, status: str, **fields: Any) -> None:  # as ActionFacade's
-                await fate.place()
-                await super().finish(action, status, **fields)
-                world.be_action(action, None)
-                await fate.place()
-
-        class Statuses(FakeStatus):
-            async def set_workload_status(self, current: str, message: str = "", *, data: object = None) -> None:
-                await fate.place()
-                await super().set_workload_status(current, message)
-
-            async def set_agent_status(self, current: str, message: str = "", *, data: object = None) -> None:
-                await fate.place()
-                await super().set_agent_status(current, message)
-
-        self.executions, self.relations, self.storage = Executions(self.journal), Relations(), Storage()
-        self.deployer, self.actions, self.status = Deployer(self.journal), Actions(self.journal), Statuses()
+        self.actions = CrashingActions(self)
+        self.executions = CrashingExecutions(self)
+        self.relations, self.storage = CrashingRelations(self.fate), CrashingStorage(self.fate)
+        self.deployer, self.status = CrashingDeployer(self), CrashingStatus(self.fate)
 
     def be_action(self, number: int, status: str | None) -> None:
         """Change an action, or let it have ended."""

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from plugins.uniter.tests.fakes import OLD, action, kind
+from plugins.uniter.tests.fakemodel import OLD
+from plugins.uniter.tests.fakes import action, kind
 from plugins.uniter.tests.resolver.conftest import BLANK, STARTED, Bench, Make
 
 from undercroft_hookspecs.state import Life

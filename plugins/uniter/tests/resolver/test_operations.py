@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from plugins.uniter.tests.fakes import NEW, OLD, action, bad_action, kind
+from plugins.uniter.tests.fakemodel import NEW, OLD
+from plugins.uniter.tests.fakes import action, bad_action, kind
 from plugins.uniter.tests.resolver.conftest import STARTED, Bench, Make
 
 from undercroft_hookspecs import NotValidError

@@ -86,16 +86,21 @@ class Executor:
         """Write the state that a step gave, even if it has an error, too; then raise that."""
         with _Noting(step, operation):
             if outcome.state is not None:
-                try:
-                    await self._file.write(outcome.state)
-                except (UndercroftError, OSError):
-                    if outcome.error is None:
-                        raise
-                    _log.exception("%s: what the unit is at could not be written after %s", operation, step)
-                else:
-                    self.state = outcome.state
+                await self._write(step, operation, outcome.state, outcome.error)
             if outcome.error is not None:
                 raise outcome.error
+
+    async def _write(
+        self, step: str, operation: Operation, state: OperationState, error: UndercroftError | None
+    ) -> None:
+        try:
+            await self._file.write(state)
+        except (UndercroftError, OSError):
+            if error is None:
+                raise
+            _log.exception("%s: what the unit is at could not be written after %s", operation, step)
+        else:
+            self.state = state
 
 
 class _Noting:

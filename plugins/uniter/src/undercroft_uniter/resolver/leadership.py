@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.state import Life
 from undercroft_uniter.hook.info import HookKind
+from undercroft_uniter.operation.leadership import AcceptLeadership, ResignLeadership
 
 if TYPE_CHECKING:
     from undercroft_uniter.operation.step import Operation
@@ -20,11 +21,11 @@ def next_leadership(local: LocalState, snapshot: Snapshot, operations: Operation
     if not state.installed:
         return None
     if state.leader and not (snapshot.is_leader and is_alive):
-        return operations.resign_leadership()
+        return ResignLeadership()
     if not local.is_idle or state.leader:
         return None
     if snapshot.is_leader and is_alive:
-        return operations.accept_leadership()
+        return AcceptLeadership()
     if local.leader_settings_version != snapshot.leader_settings_version:
         return operations.run(HookKind.LEADER_SETTINGS_CHANGED)
     return None

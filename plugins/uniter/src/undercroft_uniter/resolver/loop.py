@@ -74,16 +74,19 @@ class Loop:
     async def _next(self) -> Operation:
         while True:
             async with unless_stopped(self._stop):
-                snapshot = self._remote.snapshot()
-                try:
-                    operation = await self._resolver.next(self._local, snapshot)
-                except Waiting:
-                    pass
-                else:
-                    if operation is not None:
-                        return operation
-                    await self._on_idle()
+                operation = await self._resolve()
+                if operation is not None:
+                    return operation
                 await self._remote.changed()
+
+    async def _resolve(self) -> Operation | None:
+        try:
+            operation = await self._resolver.next(self._local, self._remote.snapshot())
+        except Waiting:
+            return None
+        if operation is None:
+            await self._on_idle()
+        return operation
 
     @asynccontextmanager
     async def _forwarding(self, operation: Operation) -> AsyncIterator[None]:

@@ -12,7 +12,6 @@ from undercroft_uniter.operation.action import EndAction, LeaveAction, RunAction
 from undercroft_uniter.operation.commands import RunCommands
 from undercroft_uniter.operation.deploy import Deploy
 from undercroft_uniter.operation.hook import RunHook, SkipHook
-from undercroft_uniter.operation.leadership import AcceptLeadership, ResignLeadership
 from undercroft_uniter.operation.state import OperationKind
 from undercroft_uniter.resolver.recorded import Recorded
 
@@ -81,14 +80,6 @@ class Operations:
         """Run the commands that somebody waits for."""
         operation = RunCommands(number, self._rooms)
         return Recorded(operation, on_committed=lambda: self._remote.command_done(number))
-
-    def accept_leadership(self) -> Operation:
-        """Queue leader-elected."""
-        return AcceptLeadership()
-
-    def resign_leadership(self) -> Operation:
-        """Forget that the unit has led."""
-        return ResignLeadership()
 
     def _deploy(self, kind: OperationKind, charm: CharmReference, verb: str) -> Operation:
         modified = self._snapshot.charm_modified_version
