@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 from plugins.model.tests.conftest import HERE, MYSQL, World, charm, endpoints
@@ -163,7 +163,7 @@ class Leading:
         raise NotImplementedError
 
 
-class Stage:
+class Scene:
     """The unit shop/0, whose charm is written by the test, beside shop/1 and two of mysql."""
 
     def __init__(self, world: World, folder: Path, server: ToolServer) -> None:
@@ -216,7 +216,7 @@ class Stage:
         assert isinstance(found, kind)
         return found
 
-    async def begin(self, shop: Charm = SHOP) -> Stage:
+    async def begin(self, shop: Charm = SHOP) -> Self:
         """Deploy, and make the charm's folder."""
         await self.world.change(lambda tx: register_host(tx, HERE))
         await self.world.deploy(shop, units=2)
@@ -257,6 +257,10 @@ class Stage:
         path.write_text(first + text + "\n")
         path.chmod(mode)
         return path
+
+
+class Stage(Scene):
+    """The scene, and its charm code as it is run."""
 
     async def execution(self, name: str = "install", **fields: Any) -> HookExecution:  # as HookInfo's own
         """A hook that is about to run; `kind` where it is not its name."""
