@@ -54,6 +54,8 @@ def test_only_one_module_spawns_and_only_one_reads_the_clock(workspace: dict[str
         "core/src/undercroft/clock.py",
         "plugins/etcd/src/undercroft_etcd/transport.py",
         "plugins/model/src/undercroft_model/sqlite.py",
+        "plugins/uniter/hatch_build.py",
+        "plugins/uniter/src/undercroft_uniter/hostsetup/jujuexec.py",
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,10 +20,8 @@ from undercroft_hookspecs.charm import StorageSpec
 from undercroft_hookspecs.storage_facades import UnitStorage
 from undercroft_model.hosts import register_host
 from undercroft_model.placement import Placement
-from undercroft_model.storage.document import read_storage, storage_document
 from undercroft_model.storage.pools import create_pool
 from undercroft_model.storage.provisioning import HostStorage
-from undercroft_model.transaction import Transaction
 from undercroft_model.units import remove_unit
 from undercroft_model.unitside.standpoint import Standpoint
 from undercroft_model.unitside.storage import OwnStorage
@@ -84,9 +82,13 @@ class Ground:
                 if not wanted.volumes and not wanted.filesystems:
                     return
 
-    async def status(self) -> Mapping[str, object]:
-        """The document of the storage."""
-        return storage_document(await read_storage(Transaction(self.world.store), self.world.model))
+    async def refusal(self) -> str:
+        """What is said of a filesystem once it is in error."""
+        async with asyncio.timeout(20), self.facade.watch_storage(self.world.model) as states:
+            async for wanted in states:
+                for filesystem in (each for each in wanted.filesystems.values() if each.status.current == "error"):
+                    return filesystem.status.message
+        raise AssertionError("the watch ended")
 
 
 @pytest.fixture
@@ -169,11 +171,8 @@ async def test_provider_that_refuses_for_good_is_heard_and_not_asked_again(groun
     await ground.world.start("keeper/0")
     async with ground.provisioning() as provisioner:
         await ground.of("keeper/0").attachments()
-        async with asyncio.timeout(20), ground.facade.watch_storage(ground.world.model) as states:
-            async for wanted in states:
-                if wanted.filesystems and wanted.filesystems["0/0"].status.current == "error":
-                    break
-        assert "has room for" in wanted.filesystems["0/0"].status.message
+        message = await ground.refusal()
+        assert "has room for" in message
         (report,) = provisioner.report().values()
         assert "when something else is wanted" in str(report)
         await ground.world.run(remove_unit, "keeper/0", force=True)

@@ -67,10 +67,9 @@ class StorageProvisioner:
         async with asyncio.TaskGroup() as group, self._placement.watch_models() as states:
             async for models in states:
                 self._end(tasks, models)
-                for model in models:
-                    if model not in tasks:
-                        storage = self._models[model] = self._storage(model)
-                        tasks[model] = group.create_task(storage.go_on(), name=f"storage of {model}")
+                for model in (model for model in models if model not in tasks):
+                    storage = self._models[model] = self._storage(model)
+                    tasks[model] = group.create_task(storage.go_on(), name=f"storage of {model}")
 
     def _end(self, tasks: dict[ModelId, asyncio.Task[None]], models: Sequence[ModelId]) -> None:
         for gone in tasks.keys() - set(models):

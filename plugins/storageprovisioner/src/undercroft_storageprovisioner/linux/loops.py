@@ -71,15 +71,10 @@ def attach(file: Path, *, read_only: bool) -> Loop:
     how = os.O_RDONLY if read_only else os.O_RDWR
     backing = os.open(file, how | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        for _ in range(_TRIES):
-            name = f"loop{_free()}"
-            with suppress(BlockingIOError):
-                if _configure(Path("/dev", name), backing, file, read_only=read_only):
-                    known = os.fstat(backing)
-                    return Loop(name, known.st_dev, known.st_ino, read_only)
+        known, name = os.fstat(backing), _taken(backing, file, read_only=read_only)
     finally:
         os.close(backing)
-    raise OSError(f"others were faster {_TRIES} times at taking a free loop device")
+    return Loop(name, known.st_dev, known.st_ino, read_only)
 
 
 def detach(loop: Loop) -> None:
@@ -100,6 +95,15 @@ def take_size(loop: Loop) -> None:
         fcntl.ioctl(node, LOOP_SET_CAPACITY)
     finally:
         os.close(node)
+
+
+def _taken(backing: int, file: Path, *, read_only: bool) -> str:
+    """The name of a free loop device, set up over a file; others may be at it, too."""
+    for _ in range(_TRIES):
+        name = f"loop{_free()}"
+        if _configure(Path("/dev", name), backing, file, read_only=read_only):
+            return name
+    raise OSError(f"others were faster {_TRIES} times at taking a free loop device")
 
 
 def _free() -> int:
