@@ -3,6 +3,8 @@
 It is a process for each call, run as `python -I -S -E`, and imports nothing that takes time. wire.py has the protocol.
 """
 
+from __future__ import annotations
+
 import _socket
 import posix
 import sys
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 LARGEST_CHUNK = 65536
 
 
-def fail(text: bytes) -> "NoReturn":
+def fail(text: bytes) -> NoReturn:
     write(2, b"ERROR " + text + b"\n")
     posix._exit(1)
 
@@ -102,7 +104,7 @@ def converse(agent: _socket.socket, stdin_is_closed: bool) -> bytes:
             fail(tool() + b": the agent's answer is damaged")
 
 
-def finish(result: bytes) -> "NoReturn":
+def finish(result: bytes) -> NoReturn:
     out = 9 + int.from_bytes(result[1:5], "big")
     named = out + int.from_bytes(result[5:9], "big")
     if len(result) < max(named, 9):

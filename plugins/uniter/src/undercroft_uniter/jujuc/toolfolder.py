@@ -61,7 +61,8 @@ def python_client(interpreter: str | None = None) -> bytes:
         shebang = f"#!/bin/sh\n''':'\nexec {shlex.quote(path)} -ISE \"$0\" \"$@\"\n'''\n"
     source = Path(__file__).with_name("client.py").read_text()
     # Already compiled, which takes longer than all else that it does; for another version of Python, the source.
-    code = marshal.dumps(compile(source, CLIENT, "exec", optimize=2))
+    quick = source.replace("from __future__ import annotations\n", "")  # For that imports a module.
+    code = marshal.dumps(compile(quick, CLIENT, "exec", flags=annotations.compiler_flag, optimize=2))
     program = (
         f"import marshal, sys\nexec(marshal.loads({code!r}) if sys.hexversion == {sys.hexversion} else {source!r})\n"
     )
