@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
 import socket
 import stat
 import sys
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -501,34 +504,38 @@ async def test_too_much_announced_at_once_is_refused(clientless: Bench) -> None:
     assert refusal == refused(b"bad request: too much is being asked at once; try again later")
 
 
-async def test_a_process_out_of_descriptors_takes_calls_again_when_it_has_some(tmp_path: Path) -> None:
-    import resource
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """This process has as many files open as it may, while the block runs."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    filled = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, limits[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                filled.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for fd in filled:
+            os.close(fd)
 
+
+async def test_a_process_out_of_descriptors_takes_calls_again_when_it_has_some(tmp_path: Path) -> None:
     clock = FakeClock()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    async with benched(tmp_path / "agent.socket", tmp_path, clock=clock) as bench, Raw(bench.path) as client:
-        await until(lambda: len(bench.server._clients) == 1)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as late:
-            late.setblocking(False)
-            highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
-            filled = []
-            resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-            try:
-                while True:
-                    filled.append(os.dup(0))
-            except OSError:
-                pass
-            try:
-                late.connect(str(bench.path))
-                await until(lambda: not bench.server._is_accepting)
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-                for fd in filled:
-                    os.close(fd)
-            await clock.wait_advance(1.0, waiters=2)
-            await asyncio.get_running_loop().sock_sendall(late, bench.request("say", "late"))
-            await until(lambda: bench.journal == ["say late"])
-        await client.send(b"?")
+    late = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    late.setblocking(False)
+    async with benched(tmp_path / "agent.socket", tmp_path, clock=clock) as bench:
+        with no_descriptors():
+            late.connect(str(bench.path))
+            await until(lambda: not bench.server._is_accepting)
+
+        await clock.wait_advance(1.0)
+        await asyncio.get_running_loop().sock_sendall(late, bench.request("say", "late"))
+
+        await until(lambda: bench.journal == ["say late"])
+    late.close()
 
 
 @pytest.mark.root
