@@ -106,7 +106,7 @@ def _facades(store: Store, model: ModelId, unit: str) -> UnitFacades:
     place = Standpoint(
         store=store, model=model, unit=unit, host=HostId.parse(_HERE.id), clock=_CLOCK, rng=random.Random(1)
     )
-    return UnitFacades(place, Keyring(store, default=Path("absent")))
+    return UnitFacades(place, Keyring(store, default=Path("absent")), dict)
 
 
 def _of(facades: UnitFacades, kind: type[T]) -> T:

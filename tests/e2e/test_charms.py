@@ -78,7 +78,7 @@ def test_upgrade_takes_away_what_only_the_old_charm_had(machine: OneMachine) -> 
     shutil.rmtree(source / "old")
     (source / "new").write_text("of the new charm")
     machine.do("refresh", "token-source", "--path", str(source))
-    machine.until(lambda: (charm / "new").exists(), "the new charm is there")
+    machine.until((charm / "new").exists, "the new charm is there")
     machine.until_settled(token_source_0="active: handing out swordfish")
     assert not (charm / "old").exists()
     assert (charm / "kept").read_text() == "by the workload"

@@ -146,9 +146,15 @@ async def write_until(store: Store, revision: int) -> None:
 async def first_refused(store: Store) -> Revision:
     """The oldest revision to watch from, as soon as something was forgotten."""
     async with asyncio.timeout(10):
-        while True:
-            try:
-                async with store.watch("", Revision(1)):
-                    pass
-            except Compacted as error:
-                return error.oldest
+        while (oldest := await oldest_refused(store)) is None:
+            pass
+    return oldest
+
+
+async def oldest_refused(store: Store) -> Revision | None:
+    """The oldest revision to watch from, or None if that is the first one."""
+    try:
+        async with store.watch("", Revision(1)):
+            return None
+    except Compacted as error:
+        return error.oldest

@@ -31,5 +31,6 @@ class TestStorageProvisioner(WorkerConformance):
 
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:
-        agent = FakeAgent(config=Config(), process=SystemProcess(), data_dir=tmp_path)
+        answers: dict[str, tuple[()]] = {"undercroft_storage_providers": ()}
+        agent = FakeAgent(config=Config(), process=SystemProcess(), data_dir=tmp_path, answers=answers)
         return Subject(agent, resources={"model": NoModels()})

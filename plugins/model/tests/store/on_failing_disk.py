@@ -45,10 +45,10 @@ async def main(folder: Path, call: str) -> None:
         print("mended: now")
         await attempt(store, TRIES)
         async with asyncio.timeout(20):
-            async for commit in commits:
-                print("seen:", commit.changes[0].key)
-                if commit.changes[0].key == f"key/{TRIES}":
-                    break
+            key = ""
+            while key != f"key/{TRIES}":
+                key = (await anext(commits)).changes[0].key
+                print("seen:", key)
 
 
 if __name__ == "__main__":

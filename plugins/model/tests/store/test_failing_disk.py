@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import IO, NoReturn
 
 import pytest
 from plugins.model.tests.store import on_failing_disk
@@ -54,13 +56,15 @@ def fill(folder: Path) -> Path:
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         for size in (65536, 4096, 1):
-            try:
-                while file.write(b"\0" * size):
-                    pass
-                os.fsync(file.fileno())
-            except OSError:
-                continue
+            with contextlib.suppress(OSError):
+                write_for_ever(file, b"\0" * size)
     return ballast
+
+
+def write_for_ever(file: IO[bytes], chunk: bytes) -> NoReturn:
+    """Write until the disk takes no more. Raises OSError."""
+    while True:
+        file.write(chunk)
 
 
 async def write_until_refused(store: Store) -> tuple[list[str], str, StoreUnavailable]:

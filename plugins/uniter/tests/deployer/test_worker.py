@@ -199,10 +199,8 @@ async def test_a_dead_unit_is_stopped_removed_and_reported(world: World) -> None
         await until(lambda: world.folders() == {"unit-shop-1"})
 
         async with world.placement.watch_units(world.model) as states, asyncio.timeout(PATIENCE):
-            async for units in states:
+            while list(await anext(states)) != ["shop/1"]:
                 await world.reap()
-                if list(units) == ["shop/1"]:
-                    break
 
         assert list(world.engines.running) == ["shop/1"]
 

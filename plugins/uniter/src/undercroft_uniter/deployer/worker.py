@@ -94,10 +94,9 @@ class UnitDeployer:
                 for gone in self._following.keys() - set(models):
                     self._following.pop(gone).cancel()
                     await self._models[gone].model_gone()
-                for model in models:
-                    if model not in self._following:
-                        units = self._units(model, group)
-                        self._following[model] = group.create_task(units.follow(), name=f"units of {model}")
+                for model in (model for model in models if model not in self._following):
+                    units = self._units(model, group)
+                    self._following[model] = group.create_task(units.follow(), name=f"units of {model}")
                 await self._share_out(group)
 
     async def _follow_removed(self, group: asyncio.TaskGroup) -> None:

@@ -85,11 +85,9 @@ def parsed(arguments: list[str]) -> tuple[dict[str, str], list[str]]:
         if argument in SWITCHES:
             options[SWITCHES[argument]] = "yes"
         elif name in VALUED:
-            if not equals:
-                if not left:
-                    raise Refused(f"option needs an argument: {name}", 2)
-                value = left.pop(0)
-            options[VALUED[name]] = value
+            if not equals and not left:
+                raise Refused(f"option needs an argument: {name}", 2)
+            options[VALUED[name]] = value if equals else left.pop(0)
         elif argument.startswith("-r") and len(argument) > 2 and not argument.startswith("--"):
             options["relation"] = argument[2:]
         elif argument.startswith("-") and argument != "-":

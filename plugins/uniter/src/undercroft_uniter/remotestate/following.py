@@ -38,11 +38,17 @@ async def follow(
     """
     while True:
         try:
-            async with watch() as states:
-                async for state in states:
-                    await take(state)
+            await _follow_once(watch, take)
         except StoreUnavailable as error:
             logger.warning("the store is not there, which is waited for: %s", error)
             await clock.sleep(REOPEN_SECONDS)
         else:
             raise WatchEnded("it has ended without a reason")
+
+
+async def _follow_once(
+    watch: Callable[[], AbstractAsyncContextManager[AsyncIterator[T]]], take: Callable[[T], Awaitable[None]]
+) -> None:
+    async with watch() as states:
+        async for state in states:
+            await take(state)
