@@ -99,7 +99,10 @@ class FileLog:
 
 
 class LogWriter:
-    """Writes lines to files, in a thread of its own, which begins with the first line."""
+    """Writes lines to files, in a thread of its own, which begins with the first line.
+
+    A file's folder is there as long as there is anything of its model's units; what is said after that is not kept.
+    """
 
     def __init__(self, *, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
@@ -131,21 +134,28 @@ class LogWriter:
             self._thread = None
 
     def _run(self) -> None:
-        is_open = True
-        while is_open:
+        while (item := self._queue.get()) is not None:
             batch: dict[Path, list[bytes]] = {}
-            item = self._queue.get()
+            self._collect(batch, item)
+            is_over = False
             for _ in range(BATCH):
-                if item is None:
-                    is_open = False
+                try:
+                    more = self._queue.get_nowait()
+                except queue.Empty:
                     break
-                batch.setdefault(item[0], []).append(item[1])
-                if self._queue.empty():
+                if more is None:
+                    is_over = True
                     break
-                item = self._queue.get()
+                self._collect(batch, more)
             for file, lines in batch.items():
                 self._write(file, lines)
                 self._taken_bytes += sum(map(len, lines))
+            if is_over:
+                return
+
+    def _collect(self, batch: dict[Path, list[bytes]], item: tuple[Path, bytes]) -> None:
+        file, line = item
+        batch.setdefault(file, []).append(line)
 
     def _write(self, file: Path, lines: list[bytes]) -> None:
         if self._lost:
@@ -153,11 +163,12 @@ class LogWriter:
             _log.warning("%d lines of unit logs were lost: they came faster than the disk takes them", lost)
         try:
             self._append(file, b"".join(lines))
+        except FileNotFoundError:
+            _log.debug("%d lines are not kept: the model of %s is no more", len(lines), file)
         except OSError as error:
             _log.warning("%d lines of a unit log were lost: %s: %s", len(lines), file, error.strerror)
 
     def _append(self, file: Path, data: bytes) -> None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             size = os.fstat(opened).st_size
@@ -179,5 +190,10 @@ def unit_logs_output(worker: Worker, kind: type) -> object:
     return worker
 
 
+def _sound(text: str) -> str:
+    """The text as UTF-8 can hold it: arguments of hook tools may be any bytes."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _line(now: datetime, unit: str, level: str, module: str, message: str) -> bytes:
-    return msgspec.json.encode(Line(now.isoformat(), unit, level, module, message)) + b"\n"
+    return msgspec.json.encode(Line(now.isoformat(), unit, level, module, _sound(message))) + b"\n"

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from undercroft_hookspecs import CharmArchiveFacade
 
-_libc = ctypes.CDLL(None, use_errno=True)
-
 
 class Deployed(Record, frozen=True, kw_only=True):
     """A charm, and the paths that are the charm's, sorted: files, links and folders."""
@@ -89,7 +87,8 @@ class ManifestDeployer:
     def _replace(self, paths: Sequence[str], dropped: Iterable[str]) -> None:
         self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         for path in sorted(dropped):
-            _remove(self._folder / path)
+            if not _is_behind_link(self._folder, path):
+                _remove(self._folder / path)
         for path in sorted(paths):
             _move(self._tree / path, self._folder / path)
         _sync(self._folder)
@@ -120,6 +119,12 @@ def _move(source: Path, to: Path) -> None:
         source.replace(to)
 
 
+def _is_behind_link(folder: Path, path: str) -> bool:
+    """A hook has put a link in the place of a folder that was the charm's: what is behind it is not the charm's."""
+    parents = [parent for parent in Path(path).parents if parent != Path()]
+    return any((folder / parent).is_symlink() for parent in parents)
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -132,7 +137,7 @@ def _sync(folder: Path) -> None:
     """Have the disk hold all that was moved: one call for the whole filesystem, whatever the number of files."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if _libc.syncfs(opened) != 0:
+        if ctypes.CDLL(None, use_errno=True).syncfs(opened) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), str(folder))
     finally:
