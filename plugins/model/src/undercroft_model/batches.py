@@ -95,7 +95,10 @@ class Batches:
         if batch:
             self.begun += 1
             requests, answers = zip(*batch, strict=True)
-            self._under_way = self._writer.begin(lambda database: (database.run(requests), *database.history.told()))
+            self._under_way = self._writer.begin(
+                lambda database: (database.write(requests), *database.history.told()),
+                then=lambda database: database.tell_others(),
+            )
             self._under_way.add_done_callback(lambda done: self._on_written(answers, done))
 
     def _on_written(self, answers: Sequence[asyncio.Future[object]], done: asyncio.Future[Written]) -> None:

@@ -52,14 +52,15 @@ class Place:
 class Database:
     """The tables, over one connection.
 
-    `history` has the commits, `leases` what keys die with; a `signal` is touched after each write.
+    `history` has the commits, `leases` what keys die with; a `signal` is touched by `tell_others`.
     """
 
     def __init__(self, place: Place, connection: Connection, signal: SignalFile | None = None) -> None:
         self.signal = signal
         self._path = place.path
         self._connection = connection
-        self._unwritten: dict[str, Row | None] = {}  # By key, what `run` has yet to write; None: to delete.
+        self._is_untold = False
+        self._unwritten: dict[str, Row | None] = {}  # By key, what `write` has yet to write; None: to delete.
         self.history = History(connection, kept=place.kept_commits)
         self.leases = Leases(connection, commit=self.commit, flush=self._flush, now=place.now, boot=place.boot)
 
@@ -85,6 +86,12 @@ class Database:
             return Snapshot(tuple(map(_entry, rows)), revision)
 
     def run(self, requests: Sequence[Request[object]]) -> Sequence[object]:
+        """Carry out several requests, as `write` does, and tell other processes."""
+        results = self.write(requests)
+        self.tell_others()
+        return results
+
+    def write(self, requests: Sequence[Request[object]]) -> Sequence[object]:
         """Carry out several requests in one SQLite transaction, so that they share its fsync.
 
         Gives each one's result, or the error that refused it; a request that is refused has written nothing. Leases
@@ -100,16 +107,20 @@ class Database:
             if version != len(STEPS):
                 raise StoreVersionError(self._path, version, len(STEPS))
             self._unwritten.clear()
-            self.history.begin()
-            self.leases.end_over()
+            self.leases.end_over(self.history.begin())
             results = [_answer(request, self) for request in requests]
             self._flush()
             self.history.end()
-        if self.signal is not None and self._connection.changes != before:
-            self.signal.touch()
+        self._is_untold = self._is_untold or self._connection.changes != before
         return results
 
-    # What follows runs inside `run`.
+    def tell_others(self) -> None:
+        """Touch the signal, if anything was written since the last time."""
+        if self._is_untold and self.signal is not None:
+            self.signal.touch()
+        self._is_untold = False
+
+    # What follows runs inside `write`.
 
     def transact(self, checks: Sequence[Check], writes: Sequence[Put | Delete]) -> Revision:
         """Write all of `writes` if all of `checks` hold; refuses before it has written anything."""
@@ -153,7 +164,8 @@ class Database:
         puts = [row for row in self._unwritten.values() if row is not None]
         deleted = [(key.encode(),) for key, row in self._unwritten.items() if row is None]
         self._connection.execute_many("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, nullif(?, 0))", puts)
-        self._connection.execute_many("DELETE FROM entries WHERE key = ?", deleted)
+        if deleted:
+            self._connection.execute_many("DELETE FROM entries WHERE key = ?", deleted)
         self._unwritten.clear()
 
     def _revision_of(self, key: str) -> Revision:

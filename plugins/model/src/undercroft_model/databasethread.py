@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from undercroft_model.database import Database
 
 T = TypeVar("T")
-Job: TypeAlias = "tuple[Callable[[], object], asyncio.Future[object]]"
+Job: TypeAlias = "tuple[Callable[[], object], asyncio.Future[object], Callable[[], None] | None]"
 
 
 class DatabaseThread:
@@ -43,10 +43,15 @@ class DatabaseThread:
             raise StoreUnavailable("the store has been closed")
         return self._database
 
-    def begin(self, request: Callable[[Database], T]) -> asyncio.Future[T]:
-        """Have a request carried out; cancelling the future drops it if it has not begun."""
+    def begin(
+        self, request: Callable[[Database], T], *, then: Callable[[Database], None] | None = None
+    ) -> asyncio.Future[T]:
+        """Have a request carried out; cancelling the future drops it if it has not begun.
+
+        `then` is called if it has succeeded, when its result is on its way already; it is not to raise.
+        """
         database = self.database
-        return self._begin(lambda: request(database))
+        return self._begin(lambda: request(database), None if then is None else lambda: then(database))
 
     async def run(self, request: Callable[[Database], T]) -> T:
         """Carry out a request.
@@ -74,9 +79,9 @@ class DatabaseThread:
             self._jobs.put(None)
             await in_thread(self._thread.join)  # Nothing is under way in it, but a busy machine may let it wait.
 
-    def _begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+    def _begin(self, work: Callable[[], T], then: Callable[[], None] | None = None) -> asyncio.Future[T]:
         done: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put((work, cast("asyncio.Future[object]", done)))
+        self._jobs.put((work, cast("asyncio.Future[object]", done), then))
         return done
 
 
@@ -93,7 +98,7 @@ async def in_thread_of_its_own(make: Callable[[], Database], *, name: str) -> As
 
 def _work(jobs: SimpleQueue[Job | None], loop: asyncio.AbstractEventLoop) -> None:
     while (job := jobs.get()) is not None:
-        work, done = job
+        work, done, then = job
         if done.cancelled():
             continue
         try:
@@ -102,7 +107,9 @@ def _work(jobs: SimpleQueue[Job | None], loop: asyncio.AbstractEventLoop) -> Non
             outcome = None, error
         with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
             loop.call_soon_threadsafe(_settle, done, *outcome)
-        del job, work, done, outcome  # What they hold is not to live until the next one comes.
+        if then is not None and outcome[1] is None:
+            then()
+        del job, work, done, then, outcome  # What they hold is not to live until the next one comes.
 
 
 def _settle(done: asyncio.Future[object], result: object, error: BaseException | None) -> None:

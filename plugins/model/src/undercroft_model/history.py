@@ -62,10 +62,13 @@ class History:
 
     # What follows runs in a write transaction, between `begin` and `end`.
 
-    def begin(self) -> None:
-        """See where the file stands."""
-        present, oldest = self.stand()
+    def begin(self) -> float | None:
+        """See where the file stands, and when the first lease ends, if there is one."""
+        row = self._connection.row("SELECT revision, oldest, (SELECT min(ends) FROM leases) FROM state")
+        # Without a row, `stand` says what is wrong.
+        present, oldest, first_end = cast("tuple[Revision, Revision, float | None]", row or (*self.stand(), None))
         self._batch = _Batch(present, present, oldest)
+        return first_end
 
     @property
     def present(self) -> Revision:

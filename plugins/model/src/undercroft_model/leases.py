@@ -1,4 +1,4 @@
-"""The Store's leases in SQLite. All but `first_end` and `left_behind` runs inside a batch of `Database.run`."""
+"""The Store's leases in SQLite. All but `first_end` and `left_behind` runs inside a batch of `Database.write`."""
 
 from __future__ import annotations
 
@@ -73,9 +73,8 @@ class Leases:
             keys = list(self._connection.rows("SELECT key FROM entries WHERE lease = ? ORDER BY key", (lease,)))
             self._commit([Delete(cast("bytes", key).decode()) for (key,) in keys])
 
-    def end_over(self) -> None:
-        """End every lease whose time has come."""
-        first = self.first_end()
+    def end_over(self, first: float | None) -> None:
+        """End every lease whose time has come, given when the first one's does."""
         if first is not None and first <= self._now():
             self.end_left_behind()
 
