@@ -68,6 +68,7 @@ class SocketCommands:
         self._last = 0
         self._notify: Callable[[], None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: set[asyncio.Task[object] | None] = set()
         self._server: asyncio.Server | None = None
         self._inode = 0
 
@@ -108,6 +109,9 @@ class SocketCommands:
             self._server.close()
         for number in list(self._waiting):
             self.answer(number, CommandsEnding(returncode=1, failure="command execution aborted"))
+        for task in self._reading:
+            if task is not None:
+                task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         await in_thread(remove, self._path, self._inode)
@@ -138,14 +142,23 @@ class SocketCommands:
         if not _may_ask(writer.get_extra_info("socket")):
             return Answer(returncode=1, failure="only root and the agent's own user may run commands in a unit")
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                line = await reader.readuntil(b"\n")
+            line = await self._line(reader)
             request = msgspec.json.decode(line, type=Request)
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
             return Answer(returncode=1, failure="the request is not whole, or too long")
         except msgspec.DecodeError as error:
             return Answer(returncode=1, failure=f"the request is not understood: {error}")
         return await self._wait(request, reader)
+
+    async def _line(self, reader: asyncio.StreamReader) -> bytes:
+        """The request, for which nobody waits when this is to end."""
+        task = asyncio.current_task()
+        self._reading.add(task)
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return await reader.readuntil(b"\n")
+        finally:
+            self._reading.discard(task)
 
     async def _wait(self, request: Request, reader: asyncio.StreamReader) -> Answer | None:
         """Have the commands run; nothing is answered to who does not wait for it."""
