@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from undercroft.testing import FakeClock
 from undercroft_uniter.machinelock import HookLock
@@ -95,6 +98,134 @@ async def test_a_file_s_lock_that_is_won_too_late_is_given_back(tmp_path: Path) 
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     finally:
         os.close(other)
+
+
+async def test_a_hook_that_outstays_patience_is_named_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    clock = FakeClock()
+    hooks = Hooks(HookLock(patience=300, clock=clock, file=None))
+    first, second = hooks.begin("a/0"), hooks.begin("b/0")
+    await until(lambda: hooks.inside == ["a/0"])
+
+    await clock.until(1)
+    await clock.advance(300)
+    await until(lambda: hooks.inside == ["a/0", "b/0"])
+    third = hooks.begin("c/0")
+    hooks.gates["a/0"].set()
+    await first
+    between = hooks.inside.copy()
+    for name in ("b/0", "c/0"):
+        hooks.gates[name].set()
+    await asyncio.gather(second, third)
+
+    assert "start of unit a/0 has kept the hooks of this machine waiting for 300 s" in caplog.text
+    assert between == ["b/0"]  # That the first one ends at last does not let in a third.
+
+
+async def test_patience_gives_up_the_file_s_lock_too(tmp_path: Path) -> None:
+    clock, file = FakeClock(), tmp_path / "hooks.lock"
+    hooks = Hooks(HookLock(patience=300, clock=clock, file=file))
+    first = hooks.begin("a/0")
+    await until(lambda: hooks.inside == ["a/0"])
+
+    await clock.until(1)
+    await clock.advance(300)
+    await until(lambda: not is_locked(file))
+
+    hooks.gates["a/0"].set()
+    await first
+
+
+async def test_another_process_that_keeps_the_file_locked_is_waited_for_with_patience(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, file = FakeClock(), tmp_path / "hooks.lock"
+    other = os.open(file, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        hooks = Hooks(HookLock(patience=300, clock=clock, file=file))
+        waiting = hooks.begin("a/0")
+        await clock.until(1)
+        between = hooks.inside.copy()
+        await clock.advance(300)
+        await until(lambda: hooks.inside == ["a/0"])
+        hooks.gates["a/0"].set()
+        await waiting
+    finally:
+        os.close(other)
+    await until(lambda: not is_locked(file))
+
+    assert between == []
+    assert "another process has kept" in caplog.text
+    assert "start of unit a/0 goes on" in caplog.text
+
+
+async def test_two_agents_of_a_machine_take_turns(tmp_path: Path) -> None:
+    file = tmp_path / "hooks.lock"
+    one, other = (Hooks(HookLock(patience=300, clock=FakeClock(), file=file)) for _ in range(2))
+    first = one.begin("a/0")
+    await until(lambda: one.inside == ["a/0"])
+    second = other.begin("b/0")
+
+    one.gates["a/0"].set()
+    await first
+    await until(lambda: other.inside == ["b/0"])
+    other.gates["b/0"].set()
+    await second
+
+    assert not is_locked(file)
+
+
+@pytest.mark.parametrize("what", ["link", "folder link", "socket", "fifo"])
+async def test_what_others_put_in_the_place_of_the_file_is_put_away(tmp_path: Path, what: str) -> None:
+    file, elsewhere = tmp_path / "hooks.lock", tmp_path / "elsewhere"
+    if what == "socket":
+        left = socket.socket(socket.AF_UNIX)
+        left.bind(str(file))
+        left.close()
+    elif what == "fifo":
+        os.mkfifo(file)
+    else:
+        file.symlink_to(elsewhere)
+        if what == "folder link":
+            elsewhere.mkdir()
+    hooks = Hooks(HookLock(patience=300, clock=FakeClock(), file=file))
+
+    task = hooks.begin("a/0")
+    await until(lambda: hooks.inside == ["a/0"])
+    hooks.gates["a/0"].set()
+    await task
+
+    assert file.is_file()
+    assert not file.is_symlink()
+    assert not elsewhere.is_file()
+
+
+@pytest.mark.root
+async def test_a_file_of_another_user_is_put_away(tmp_path: Path) -> None:
+    file = tmp_path / "hooks.lock"
+    file.touch()
+    os.chown(file, 12345, 12345)
+    tmp_path.chmod(0o1777)
+    hooks = Hooks(HookLock(patience=300, clock=FakeClock(), file=file))
+
+    task = hooks.begin("a/0")
+    await until(lambda: hooks.inside == ["a/0"])
+    hooks.gates["a/0"].set()
+    await task
+
+    assert file.stat().st_uid == os.geteuid()
+
+
+def is_locked(file: Path) -> bool:
+    """Somebody has the file's lock."""
+    probe = os.open(file, os.O_RDWR)
+    try:
+        fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(probe)
+    return False
 
 
 def await_locked(file: Path) -> None:

@@ -7,18 +7,21 @@ machine. A hook that has kept others waiting for longer than `patience` is named
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
+import stat
 import threading
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undercroft import NoOpWorker
 from undercroft.clock import alarm
 from undercroft.dependency import OutputError
+from undercroft_uniter.jujuc.connection import deadline
 from undercroft_uniter.seams import MachineLock
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs import Clock, Worker
 
 LOCK_FILE = Path("/run/lock/undercroft-hooks.lock")
+ATTEMPTS = 10
 
 _log = logging.getLogger(__name__)
 
@@ -53,11 +57,25 @@ class HookLock:
         holding = self._holder = _Holding(unit, script)
         try:
             if self._file is not None:
-                holding.descriptor = await _lock(self._file)
+                holding.descriptor = await self._lock_file(self._file, holding)
             holding.timer = alarm(self._clock, self._patience, lambda: self._lose_patience(holding))
             yield
         finally:
             self._release(holding)
+
+    async def _lock_file(self, file: Path, holding: _Holding) -> int:
+        """A descriptor of the file, locked; -1 if somebody else has kept it for too long: no other agent does that."""
+        try:
+            async with deadline(self._clock, self._patience):
+                return await _lock(file)
+        except TimeoutError:
+            _log.warning(
+                "another process has kept %s locked for %.0f s: %s goes on without waiting for it any longer",
+                file,
+                self._patience,
+                holding,
+            )
+            return -1
 
     async def _take_turn(self) -> None:
         if not self._is_taken:
@@ -121,7 +139,7 @@ class _Holding:
 async def _lock(file: Path) -> int:
     """A descriptor of the file, locked. Where somebody else has it a thread waits, which a cancellation leaves behind:
     what it wins after that it gives back at once."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    descriptor = _open(file)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -130,6 +148,29 @@ async def _lock(file: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _open(file: Path) -> int:
+    """A descriptor of the file, which is ours: the folder is everybody's, and what others put there is put away."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    for _ in range(ATTEMPTS):
+        try:
+            # Without O_CREAT: the kernel refuses that for a file of somebody else in such a folder.
+            descriptor = os.open(file, flags)
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                return os.open(file, flags | os.O_CREAT | os.O_EXCL, 0o600)
+            continue
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENXIO):  # A link, or a socket.
+                raise
+        else:
+            found = os.fstat(descriptor)
+            if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+                return descriptor
+            os.close(descriptor)
+        file.unlink(missing_ok=True)
+    raise OSError(errno.EBUSY, "somebody else goes on putting a file of theirs there", str(file))
 
 
 async def _wait_for(descriptor: int) -> int:
