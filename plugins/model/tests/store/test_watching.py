@@ -170,8 +170,7 @@ async def test_what_others_write_is_seen_while_this_process_writes_without_a_pau
         try:
             for number in range(20):
                 await other.transact([], [Put("others/key", b"%d" % number)])
-                async with asyncio.timeout(2):
-                    (change,) = (await anext(commits)).changes
+                (change,) = (await asyncio.wait_for(anext(commits), 2)).changes
                 assert change == Put("others/key", b"%d" % number)
         finally:
             done.set()
