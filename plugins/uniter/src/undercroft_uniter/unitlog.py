@@ -93,6 +93,9 @@ class FileLog:
 
     def write(self, level: int, module: str, message: str) -> None:
         """Add a line."""
+        if not self.writer.has_room():  # Nor time, for what is going to be lost.
+            self.writer.lose()
+            return
         name = "TRACE" if level < logging.DEBUG else logging.getLevelName(level)
         line = _line(self.clock.now(), self.unit, name, f"unit.{self.unit}.{module}", message)
         self.writer.add(self.file, line)
@@ -117,14 +120,19 @@ class LogWriter:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="unit logs", daemon=True)
             self._thread.start()
-        if self._added_bytes - self._taken_bytes + len(line) > MOST_WAITING_BYTES:
-            self._lost += 1
+        if not self.has_room(len(line)):
+            self.lose()
             return
-        try:
-            self._queue.put_nowait((file, line))
-            self._added_bytes += len(line)
-        except queue.Full:
-            self._lost += 1
+        self._queue.put_nowait((file, line))  # Nobody else puts anything there meanwhile.
+        self._added_bytes += len(line)
+
+    def has_room(self, size: int = 0) -> bool:
+        """So much more can wait."""
+        return self._added_bytes - self._taken_bytes + size <= MOST_WAITING_BYTES and not self._queue.full()
+
+    def lose(self) -> None:
+        """Count a line that cannot be kept."""
+        self._lost += 1
 
     def close(self) -> None:
         """Return when all is written. Blocks: to be called in a thread."""
@@ -150,17 +158,23 @@ class LogWriter:
             for file, lines in batch.items():
                 self._write(file, lines)
                 self._taken_bytes += sum(map(len, lines))
+            if is_over or self._queue.empty():
+                self._say_lost()
             if is_over:
                 return
+        self._say_lost()
 
     def _collect(self, batch: dict[Path, list[bytes]], item: tuple[Path, bytes]) -> None:
         file, line = item
         batch.setdefault(file, []).append(line)
 
-    def _write(self, file: Path, lines: list[bytes]) -> None:
+    def _say_lost(self) -> None:
+        """Say it once for all that was lost in a row."""
         if self._lost:
             lost, self._lost = self._lost, 0
-            _log.warning("%d lines of unit logs were lost: they came faster than the disk takes them", lost)
+            _log.warning("%d lines of unit logs were lost: they came faster than they can be written", lost)
+
+    def _write(self, file: Path, lines: list[bytes]) -> None:
         try:
             self._append(file, b"".join(lines))
         except FileNotFoundError:
