@@ -67,7 +67,8 @@ class Shelf:
 
     def file(self, content: str) -> Path:
         path = self._folder / f"file-{content}"
-        path.write_text(content)
+        if not path.exists():  # Others may be reading it.
+            path.write_text(content)
         return path
 
     def charm(self, content: str) -> Charm:
