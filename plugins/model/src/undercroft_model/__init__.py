@@ -65,7 +65,7 @@ statuses       set_status(tx, model, kind, name, current, message="", *, data={}
 cleanups       ask_cleanup, note_loss: the notes for `lifecycle`; sweep, leftovers, burials: its parts
 lifecycle      reap(store, model, *, clock, rng)                               all that waits in cleanups/
 blobholds      holding(store, *, clock, rng): hold blobs until a record names them; note_blob
-blobremoval    remove_unneeded(store, blobs, *, clock)                         all blobs that were noted and nobody needs
+blobremoval    remove_unneeded(store, blobs, *, clock)                         blobs that were noted and nobody needs
 view           read_view(store, record: Model) -> View                         a whole model, read at once
 reckoning      what is shown of statuses, where it is more than what was set
 document       status_document(store, record: Model, *, now, version) -> dict  juju's `status --format json`

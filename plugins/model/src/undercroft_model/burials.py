@@ -63,10 +63,14 @@ async def kill_relation(tx: Transaction, model: ModelId, relation: int, *, force
         await relation_dying(tx, model, present, force=force)
 
 
-async def bury_application(tx: Transaction, model: ModelId, name: str) -> None:
-    """Remove an application's record, and tell its charm and its model."""
+async def bury_application(tx: Transaction, model: ModelId, dying: Application) -> None:
+    """Remove the record of an application that is dying, unless it is another one's by now, and tell its charm and its
+    model.
+    """
+    name = dying.name
     application = await tx.get(APPLICATIONS.of(model), name)
-    if application is not None:
+    # Each deployment has a URL of its own.
+    if application is not None and application.life is not Life.ALIVE and application.charm_url == dying.charm_url:
         tx.delete(APPLICATIONS.of(model), name)
         note_loss(tx, model, "charm", application.charm)
         await _note_if_dying(tx, model, MODEL, "model", "self")

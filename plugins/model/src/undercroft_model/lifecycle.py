@@ -215,7 +215,7 @@ class Reaper:
         if units or relations:
             return
         await self._sweep("application", name)
-        await self._run(bury_application, name)
+        await self._run(bury_application, application)
 
     async def _relation(self, parts: tuple[str, ...], force: bool) -> None:
         relation = await self._get(RELATIONS, *parts)
