@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -98,11 +97,28 @@ def test_who_waits_for_commands_is_told_when_the_agent_is_killed(machine: OneMac
         machine.end(signal.SIGKILL)
 
         _, stderr = waiting.communicate(timeout=60)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(_number(begun), signal.SIGKILL)
+    machine.start()
+    machine.until(lambda: not _is_alive(_number(begun)), "what the killed agent has left running is ended")
 
     assert waiting.returncode == 1
     assert "command execution aborted" in stderr
+
+
+def test_hook_that_outlives_its_agent_is_ended_before_it_is_run_again(machine: OneMachine) -> None:
+    machine.start()
+    first, both = machine.folder / "first", machine.folder / "both"
+    once = f"[ -e {first} ] || {{ echo $$ >{first}; exec sleep 300; }}"
+    again = f"if kill -0 $(cat {first}); then touch {both}; fi; status-set active done"
+    machine.do("deploy", str(charm(machine.folder, "hanger", start=f"{once}; {again}")))
+    machine.until(lambda: _number(first), "the hook runs")
+
+    machine.end(signal.SIGKILL)
+    left_running = _is_alive(_number(first))
+    machine.start()
+    machine.until_settled(hanger_0="active: done")
+
+    assert left_running
+    assert not both.exists()
 
 
 def test_hook_that_hangs_is_named_and_does_not_hold_up_other_units_for_ever(machine: OneMachine) -> None:
@@ -172,3 +188,11 @@ def test_destroyed_model_leaves_nothing_behind(machine: OneMachine) -> None:
 def _number(file: Path) -> int:
     """The number in a file; 0 if there is none yet."""
     return int(file.read_text() or 0) if file.exists() else 0
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
