@@ -11,6 +11,7 @@ from plugins.model.tests.conftest import HERE, LOGGING, MYSQL, WORDPRESS, World,
 from undercroft_hookspecs import NotFoundError, Store, UnitHasSubordinates
 from undercroft_hookspecs.state import Action, Life, PortRange, Secret, Settings
 from undercroft_model.applications import refresh, remove_application
+from undercroft_model.burials import bury_application, bury_unit
 from undercroft_model.cleanups import note_loss
 from undercroft_model.lifecycle import reap
 from undercroft_model.models import destroy_model, find_model
@@ -451,3 +452,16 @@ async def test_other_models_are_none_of_a_destroyed_models_business(world: World
 
     world.model = first
     assert await world.keys() == before
+
+
+async def test_who_is_late_to_bury_does_not_bury_a_namesake_that_came_later(world: World) -> None:
+    await world.deploy(MYSQL)
+    await world.run(remove_application, "mysql", force=True)
+    dying, unit = await world.application("mysql"), await world.unit("mysql/0")
+    await world.reap()
+    await world.deploy(MYSQL)
+
+    await world.run(bury_unit, unit)
+    await world.run(bury_application, dying)
+
+    assert (await world.applications(), await world.units()) == (["mysql"], ["mysql/0"])

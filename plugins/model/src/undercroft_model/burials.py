@@ -87,9 +87,12 @@ async def bury_relation(tx: Transaction, model: ModelId, relation: Relation) -> 
 
 
 async def bury_unit(tx: Transaction, model: ModelId, unit: Unit) -> None:
-    """Remove a unit's record, and tell its principal, charm, application and machine."""
+    """Remove the record of a unit that is dead, unless it is another one's by now, and tell its principal, charm,
+    application and machine.
+    """
     parts = parts_of(unit.name)
-    if await tx.get(UNITS.of(model), *parts) is None:
+    present = await tx.get(UNITS.of(model), *parts)
+    if present is None or present.life is not Life.DEAD:
         return
     tx.delete(UNITS.of(model), *parts)
     await _tell_host(tx, model, unit)

@@ -22,6 +22,7 @@ from undercroft_uniter.relation.tracker import Relations
 from undercroft_uniter.remotestate.secrets import SecretsDue
 from undercroft_uniter.remotestate.watcher import RemoteStateWatcher
 from undercroft_uniter.runner.executions import UnitExecutions
+from undercroft_uniter.runner.leftover import end_leftover
 from undercroft_uniter.storage.tracker import Attachments
 from undercroft_uniter.worker import GRACE_SECONDS, Uniter
 
@@ -90,6 +91,7 @@ class UnitWorker:
     async def _assemble(self, stack: AsyncExitStack) -> Uniter:
         agent, paths, facades, clock = self._agent, self._paths, self._facades, self._agent.clock
         tools = all_tools(agent)
+        await end_leftover(paths.running)
         await fill_tool_folder(paths.tools, tools.keys())
         server = await stack.enter_async_context(ToolServer(paths.tool_socket, clock=clock))
         commands = await stack.enter_async_context(SocketCommands(paths.run_socket))

@@ -64,6 +64,11 @@ class UnitPaths:
         return self.own / "operation.json"
 
     @property
+    def running(self) -> Path:
+        """The process of charm code that runs now."""
+        return self.own / "running.json"
+
+    @property
     def relations(self) -> Path:
         """What the unit has seen in its relations."""
         return self.own / "relations.json"

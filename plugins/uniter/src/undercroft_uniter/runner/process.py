@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from undercroft.clock import alarm
+from undercroft.files import in_thread
 from undercroft.process import Program, how_ended
+from undercroft_uniter.runner.leftover import forget, note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,10 +45,11 @@ class Command:
 
 
 class CharmProcess:
-    """Runs a command once, at most; it can be aborted at any time."""
+    """Runs a command once, at most; it can be aborted at any time. While it runs, that is noted in the file `note`."""
 
-    def __init__(self, server: Tools, tools: Mapping[str, HookTool], *, clock: Clock) -> None:
+    def __init__(self, server: Tools, tools: Mapping[str, HookTool], *, clock: Clock, note: Path | None = None) -> None:
         self._server, self._tools, self._clock = server, tools, clock
+        self._note = note
         self._program: Program | None = None
         self.is_aborted = False
         """It was aborted before it had ended."""
@@ -89,6 +93,9 @@ class CharmProcess:
             if reboot is not None:
                 reboot.attach(program.killed)
             timer = alarm(self._clock, timeout, self._on_timeout) if timeout else None
+            noting = None
+            if self._note is not None:  # Beside it: nothing may come between its start and its wait.
+                noting = asyncio.get_running_loop().run_in_executor(None, note, self._note, program.pid)
             try:
                 return await program.wait()
             finally:
@@ -96,6 +103,9 @@ class CharmProcess:
                     reboot.attach(None)
                 if timer is not None:
                     timer.cancel()
+                if self._note is not None and noting is not None:
+                    await asyncio.wait((noting,))
+                    await in_thread(forget, self._note)
 
     def failure(self, returncode: int) -> str:
         """Why it failed: `exit status 1`; empty if it did not."""

@@ -41,7 +41,8 @@ class Workshop:
 
     def process(self) -> CharmProcess:
         """A process to be."""
-        return CharmProcess(self.server, self.tools, clock=self.side.agent.clock)
+        note = self.side.paths.running
+        return CharmProcess(self.server, self.tools, clock=self.side.agent.clock, note=note)
 
     async def find(self, folder: Literal["hooks", "actions"], name: str) -> tuple[Path | None, DebugSession | None]:
         """The script of a hook or an action, and the debug session that there may be; in one hop to a thread."""
