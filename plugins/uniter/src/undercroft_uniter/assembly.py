@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undercroft import SimpleWorker, outcome
@@ -18,6 +17,7 @@ from undercroft_uniter.jujuc.tools.catalogue import builtin_tools, with_plugins
 from undercroft_uniter.operation.rooms import Facades as OperationFacades
 from undercroft_uniter.operation.rooms import Rooms
 from undercroft_uniter.paths import UnitPaths
+from undercroft_uniter.rebootdone import boot_id
 from undercroft_uniter.relation.tracker import Relations
 from undercroft_uniter.remotestate.secrets import SecretsDue
 from undercroft_uniter.remotestate.watcher import RemoteStateWatcher
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from undercroft_uniter.context.facades import Facades
     from undercroft_uniter.remotestate.facades import Facades as WatchedFacades
     from undercroft_uniter.seams import Leadership, MachineLock, UnitLog
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class UnitWorker:
@@ -111,7 +109,7 @@ class UnitWorker:
         )
         rooms = Rooms(
             unit=agent.unit,
-            boot_id=await in_thread(_boot_id),
+            boot_id=await in_thread(boot_id, agent.unit_dir.parents[3]),
             model=OperationFacades(
                 unit=facades.unit, model=facades.model, status=facades.status, actions=facades.action
             ),
@@ -144,10 +142,3 @@ class UnitWorker:
 def all_tools(agent: UnitAgent) -> Mapping[str, HookTool]:
     """The unit's hook tools by name: ours, and beside them those of other plugins."""
     return with_plugins(builtin_tools(clock=agent.clock), agent.collect("undercroft_hook_tools"))
-
-
-def _boot_id() -> str:
-    try:
-        return BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
