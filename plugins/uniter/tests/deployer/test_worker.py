@@ -189,6 +189,12 @@ async def test_units_of_all_models_run_and_those_of_new_ones(world: World) -> No
     assert len(list((world.data / "models").glob("*/agents/unit-shop-0"))) == 2
 
 
+async def placed(world: World) -> list[str]:
+    """The units of this machine, as the model has them."""
+    async with world.placement.watch_units(world.model) as states:
+        return list(await anext(states))
+
+
 async def test_a_dead_unit_is_stopped_removed_and_reported(world: World) -> None:
     async with world.deployer():
         await world.deploy(units=2)
@@ -198,8 +204,8 @@ async def test_a_dead_unit_is_stopped_removed_and_reported(world: World) -> None
         await world.run(unit_dead, "shop/0")
         await until(lambda: world.folders() == {"unit-shop-1"})
 
-        async with world.placement.watch_units(world.model) as states, asyncio.timeout(PATIENCE):
-            while list(await anext(states)) != ["shop/1"]:
+        async with asyncio.timeout(PATIENCE):
+            while await placed(world) != ["shop/1"]:
                 await world.reap()
 
         assert list(world.engines.running) == ["shop/1"]
