@@ -115,8 +115,7 @@ def test_what_makes_no_sense_is_refused(kept: CommandLine, words: tuple[str, ...
     assert message in kept.refused(*words)
 
 
-def test_directive_is_judged_when_it_is_deployed(undercroft: CommandLine, tmp_path: Path) -> None:
-    (tmp_path / "keeper").mkdir()
-    (tmp_path / "keeper" / "metadata.yaml").write_text(KEEPER)
-    message = undercroft.refused("deploy", str(tmp_path / "keeper"), "--storage", "data=../x")
-    assert "cannot read" in message or "metadata" in message
+def test_directive_is_judged_when_it_is_deployed(kept: CommandLine, tmp_path: Path) -> None:
+    message = kept.refused_late("deploy", str(tmp_path / "keeper"), "another", "--storage", "data=../x")
+    assert 'cannot read "../x" in the storage directive' in message
+    assert list(kept.json("status")["applications"]) == ["keeper"]

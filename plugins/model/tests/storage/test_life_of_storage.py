@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from plugins.model.tests.conftest import World, charm
-from plugins.model.tests.storage.conftest import KEEPER, PROVIDERS, Host
+from plugins.model.tests.storage.conftest import KEEPER, Host
 
 from undercroft_hookspecs import FilesystemId, NotFoundError, NotValidError, VolumeId
 from undercroft_hookspecs.charm import StorageSpec
@@ -298,7 +298,3 @@ async def test_status_is_written_once_and_an_error_says_what(world: World, host:
         await host.facade.set_status(world.model, volume, "error")
     with pytest.raises(NotValidError, match='cannot be "happy"'):
         await host.facade.set_status(world.model, volume, "happy")
-
-
-def test_every_provider_is_a_pool() -> None:
-    assert set(PROVIDERS) == {"loop", "rootfs", "cloud"}
