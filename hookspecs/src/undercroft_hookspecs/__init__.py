@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         RemovedUnitsFacade,
     )
     from undercroft_hookspecs.hook_tools import Flag, HookContext, HookTool, NotInContextError, ToolCall, ToolUsageError
-    from undercroft_hookspecs.hooks import Hooks, MetricSender, hookimpl, hookspec
+    from undercroft_hookspecs.hooks import Hooks, hookimpl, hookspec
     from undercroft_hookspecs.identity import (
         ApplicationName,
         FilesystemId,
@@ -68,6 +68,23 @@ if TYPE_CHECKING:
         VolumeId,
     )
     from undercroft_hookspecs.manifold import Abort, Context, FilterFunc, Manifold, OutputFunc, StartFunc
+    from undercroft_hookspecs.metrics import (
+        Accepted,
+        BatchesRefusedError,
+        MetricBatch,
+        MetricDelivery,
+        MetricGap,
+        MetricKind,
+        MetricSample,
+        MetricSender,
+        MetricSenderOpener,
+        Rejected,
+        Retry,
+        RetryLaterError,
+        SendReport,
+        TooMuchError,
+        Verdict,
+    )
     from undercroft_hookspecs.records import BlockDevice, Record
     from undercroft_hookspecs.storage import (
         AttachInfo,
@@ -77,8 +94,10 @@ if TYPE_CHECKING:
         FilesystemSource,
         PermanentError,
         StorageProvider,
+        Usage,
         VolumeInfo,
         VolumeParams,
+        VolumePool,
         VolumeSource,
     )
     from undercroft_hookspecs.store import (
@@ -155,7 +174,7 @@ _NAMES = exports(
             "ToolCall",
             "ToolUsageError",
         ),
-        "undercroft_hookspecs.hooks": ("Hooks", "MetricSender", "hookimpl", "hookspec"),
+        "undercroft_hookspecs.hooks": ("Hooks", "hookimpl", "hookspec"),
         "undercroft_hookspecs.identity": (
             "ApplicationName",
             "FilesystemId",
@@ -168,6 +187,23 @@ _NAMES = exports(
             "VolumeId",
         ),
         "undercroft_hookspecs.manifold": ("Abort", "Context", "FilterFunc", "Manifold", "OutputFunc", "StartFunc"),
+        "undercroft_hookspecs.metrics": (
+            "Accepted",
+            "BatchesRefusedError",
+            "MetricBatch",
+            "MetricDelivery",
+            "MetricGap",
+            "MetricKind",
+            "MetricSample",
+            "MetricSender",
+            "MetricSenderOpener",
+            "Rejected",
+            "Retry",
+            "RetryLaterError",
+            "SendReport",
+            "TooMuchError",
+            "Verdict",
+        ),
         "undercroft_hookspecs.records": ("BlockDevice", "Record"),
         "undercroft_hookspecs.storage": (
             "AttachInfo",
@@ -177,8 +213,10 @@ _NAMES = exports(
             "FilesystemSource",
             "PermanentError",
             "StorageProvider",
+            "Usage",
             "VolumeInfo",
             "VolumeParams",
+            "VolumePool",
             "VolumeSource",
         ),
         "undercroft_hookspecs.store": (
@@ -206,12 +244,14 @@ _NAMES = exports(
 
 __all__ = [
     "Abort",
+    "Accepted",
     "Agent",
     "AgentSignal",
     "AlreadyExistsError",
     "ApplicationName",
     "AttachInfo",
     "AttachParams",
+    "BatchesRefusedError",
     "BlobFacade",
     "BlockDevice",
     "BlockDeviceFacade",
@@ -253,7 +293,13 @@ __all__ = [
     "MachineId",
     "Manifold",
     "Meter",
+    "MetricBatch",
+    "MetricDelivery",
+    "MetricGap",
+    "MetricKind",
+    "MetricSample",
     "MetricSender",
+    "MetricSenderOpener",
     "ModelId",
     "NotFoundError",
     "NotInContextError",
@@ -267,13 +313,17 @@ __all__ = [
     "Put",
     "RebootMachine",
     "Record",
+    "Rejected",
     "RemovedUnitsFacade",
     "Reporter",
     "RestartAgent",
+    "Retry",
+    "RetryLaterError",
     "Revision",
     "Role",
     "Sample",
     "Samples",
+    "SendReport",
     "Session",
     "ShutdownMachine",
     "Snapshot",
@@ -286,6 +336,7 @@ __all__ = [
     "StoreUnusable",
     "TerminateAgent",
     "TooLarge",
+    "TooMuchError",
     "ToolCall",
     "ToolUsageError",
     "UndercroftError",
@@ -293,6 +344,7 @@ __all__ = [
     "UnitEngines",
     "UnitHasSubordinates",
     "UnitName",
+    "Verdict",
     "VolumeId",
     "VolumeInfo",
     "VolumeParams",

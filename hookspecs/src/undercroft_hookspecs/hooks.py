@@ -20,15 +20,12 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.agent import Agent, UnitAgent
     from undercroft_hookspecs.hook_tools import HookTool
     from undercroft_hookspecs.manifold import Manifold
+    from undercroft_hookspecs.metrics import MetricSender
     from undercroft_hookspecs.storage import StorageProvider
     from undercroft_hookspecs.worker import Event
 
 hookspec = pluggy.HookspecMarker("undercroft")
 hookimpl = pluggy.HookimplMarker("undercroft")
-
-
-class MetricSender(Protocol):
-    """Where metric batches are sent; its methods are the metrics plugin's contract."""
 
 
 class Hooks(Protocol):

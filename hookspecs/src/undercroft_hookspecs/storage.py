@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=msgspec.Struct)
 
+SYSTEM_FOLDERS = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/bin", "/sbin", "/lib", "/lib64")
+"""Nothing is mounted on these, or within."""
+NOT_THEMSELVES = ("/", "/home", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/log")  # noqa: S108
+"""Nothing is mounted on these, for it would hide what is there; within them it may be."""
+
 
 class PermanentError(UndercroftError):
     """The provider will never be able to do this: no retry helps."""
@@ -61,6 +66,10 @@ class FilesystemInfo(Record, frozen=True, kw_only=True):
 
     provider_id: str
     size_mib: int
+    kind: str = ""
+    """What is on the volume, where that was not made by us: `xfs`."""
+    uuid: str = ""
+    """The UUID of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,15 @@ class AttachParams:
     machine: MachineId
     read_only: bool = False
     path: Path | None = None
+
+
+class Usage(Record, frozen=True, kw_only=True):
+    """How full a filesystem is. `inodes` is 0 where it has no limit of those."""
+
+    size_bytes: int
+    used_bytes: int
+    inodes: int = 0
+    inodes_used: int = 0
 
 
 class AttachInfo(Record, frozen=True, kw_only=True):
@@ -120,12 +138,71 @@ class FilesystemSource(Protocol):
         """Destroy the filesystem and its data; nothing if it is gone."""
 
 
+class Releases(Protocol):
+    """What a source that can `release` has, too."""
+
+    async def release(self, entity: VolumeId | FilesystemId) -> None:
+        """Let go of the entity and keep it, with its data; nothing if it is gone."""
+
+
+class Grows(Protocol):
+    """What a source that can `grow` has, too."""
+
+    async def grow(self, entity: VolumeId | FilesystemId, size_mib: int) -> VolumeInfo | FilesystemInfo:
+        """Make it at least that large, attached or not; nothing if it is. A filesystem on a volume is not its part."""
+        ...
+
+
+class Snapshots(Protocol):
+    """What a source that can `snapshot` has, too."""
+
+    async def snapshot(self, entity: VolumeId | FilesystemId, name: str) -> str:
+        """Keep what is in it now under a name, or find what was kept so; gives the provider's id of that."""
+        ...
+
+    async def remove_snapshot(self, entity: VolumeId | FilesystemId, name: str) -> None:
+        """Destroy what was kept under a name; nothing if it is gone."""
+
+
+class Imports(Protocol):
+    """What a source that can `import` has, too."""
+
+    async def take_over(self, entity: VolumeId | FilesystemId, provider_id: str) -> VolumeInfo | FilesystemInfo:
+        """Make the entity of something that is there, by the provider's id of it, or find that this was done.
+
+        Raises:
+            PermanentError: there is no such thing, or it cannot be taken.
+        """
+        ...
+
+
+class Measures(Protocol):
+    """What a source of filesystems has if it knows better how full one is than the kernel says of its mount."""
+
+    async def usage(self, filesystem: FilesystemId) -> Usage | None:
+        """How full it is; None: the kernel knows."""
+        ...
+
+
+class VolumePool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the pool of a provider of volumes says of the filesystems on them: to be derived from."""
+
+    fs: Literal["ext4", "xfs", "btrfs"] = "ext4"
+    """Which filesystem is made."""
+    fsck: Literal["repair", "check", "never"] = "repair"
+    """What is done before one is mounted that was not unmounted, or says that it has errors: mend what can be mended
+    without a question, look and refuse what is damaged, or neither."""
+    trim: Literal["never", "daily", "weekly", "monthly"] = "never"
+    """How often the volume is told what the filesystem on it does not use."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageProvider(Generic[A]):
     """A kind of storage. `attributes` is the struct of a pool's attributes; the path given is the storage folder.
 
-    `scope` says whether a machine's agent or the model provisions it, `dynamic` whether it can be made on demand. Each
-    word of `can` promises one more method of the source. `default_pools` are there without being made.
+    `scope` says whether a machine's agent or the model provisions it, `dynamic` whether it can be made on demand.
+    `default_pools` are there without being made. Each word of `can` promises that the source is also one of `Releases`,
+    `Grows`, `Snapshots` and `Imports`; `trim` promises of volumes that they take discards, and no method.
     """
 
     attributes: type[A]

@@ -12,8 +12,14 @@ from undercroft_hookspecs.state import Life
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.identity import FilesystemId, MachineId, ModelId, VolumeId
-    from undercroft_hookspecs.storage import AttachInfo, FilesystemInfo, VolumeInfo
-    from undercroft_hookspecs.storage_state import Filesystem, FilesystemAttachment, Volume, VolumeAttachment
+    from undercroft_hookspecs.storage import AttachInfo, FilesystemInfo, Usage, VolumeInfo
+    from undercroft_hookspecs.storage_state import (
+        Filesystem,
+        FilesystemAttachment,
+        Snapshot,
+        Volume,
+        VolumeAttachment,
+    )
 
 
 class UnitStorage(Record, frozen=True, kw_only=True):
@@ -81,6 +87,15 @@ class ProvisionerFacade(Protocol):
 
     async def set_detached(self, model: ModelId, entity: VolumeId | FilesystemId) -> None:
         """The entity is detached: its dying attachment goes. Raises NotValidError: the attachment is alive."""
+
+    async def set_snapshot(self, model: ModelId, filesystem: FilesystemId, snapshot: Snapshot) -> None:
+        """What has become of a snapshot that was asked for; a dying one goes. Nothing if nobody asks for it any more."""
+
+    async def set_trimmed(self, model: ModelId, filesystem: FilesystemId) -> None:
+        """The volume has just been told what the filesystem does not use."""
+
+    async def set_usage(self, model: ModelId, usage: Mapping[FilesystemId, Usage]) -> None:
+        """How full filesystems are; what has changed by less than a hundredth is not written."""
 
     async def set_status(
         self, model: ModelId, entity: VolumeId | FilesystemId, current: str, message: str = ""

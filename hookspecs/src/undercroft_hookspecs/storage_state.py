@@ -9,6 +9,7 @@ provisions has said that nothing is left.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -24,6 +25,19 @@ class Pool(Record, frozen=True, kw_only=True):
     name: str
     provider: str
     attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Snapshot(Record, frozen=True, kw_only=True):
+    """What was in a filesystem at one time, kept beside it. It is asked for first, and made by its provisioner."""
+
+    name: str
+    asked: datetime
+    made: datetime | None = None
+    provider_id: str = ""
+    """By which it can be imported as a filesystem of its own."""
+    refused: str = ""
+    """Why it cannot be made."""
+    life: Life = Life.ALIVE
 
 
 class StorageInstance(Record, frozen=True, kw_only=True):
@@ -42,6 +56,8 @@ class StorageInstance(Record, frozen=True, kw_only=True):
     """Of its being with `unit`: dying, the charm is to let go of it."""
     releasing: bool = False
     """When it goes, what is behind it is let go of, and not destroyed."""
+    imported: bool = False
+    """It was there before: it outlives its unit, and is let go of where nobody says that it is to be destroyed."""
 
 
 class Volume(Record, frozen=True, kw_only=True):
@@ -59,6 +75,8 @@ class Volume(Record, frozen=True, kw_only=True):
     info: VolumeInfo | None = None
     releasing: bool = False
     """When it is dead, it is let go of, and not destroyed."""
+    imported: str = ""
+    """The provider's id of what is taken over, in place of making something."""
 
 
 class VolumeAttachment(Record, frozen=True, kw_only=True):
@@ -85,6 +103,14 @@ class Filesystem(Record, frozen=True, kw_only=True):
     status: Status
     info: FilesystemInfo | None = None
     releasing: bool = False
+    imported: str = ""
+    """The provider's id of what is taken over; with `volume`, of that: what is on it is taken as it is."""
+    snapshots: tuple[Snapshot, ...] = ()
+    """In the order in which they were asked for."""
+    trim_asked: datetime | None = None
+    """When an operator last asked that the volume be told what is not used."""
+    trimmed: datetime | None = None
+    """When that was last done."""
 
 
 class FilesystemAttachment(Record, frozen=True, kw_only=True):

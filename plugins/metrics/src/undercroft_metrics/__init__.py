@@ -1,0 +1,1 @@
+"""What charms measure: collected, spooled through crashes and outages, and sent to where it is wanted."""

@@ -1,0 +1,72 @@
+"""Where the rooms of this plugin meet: the collector records into the spool, and a pump for each sender reads from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from undercroft_hookspecs.metrics import MetricBatch
+
+
+@runtime_checkable
+class SpoolWriter(Protocol):
+    """The output of `metric-spool` for who records."""
+
+    async def publish(self, batches: Sequence[MetricBatch]) -> Sequence[str]:
+        """Keep batches for every sender, durably: once this has returned, they are lost no more. Returns their ids.
+
+        All of one call are published or none; concurrent calls share their fsync of the folders. A sender whose queue
+        is full has its policy applied (drop the oldest, drop the newest), each drop counted and in a gap record.
+
+        Raises:
+            SpoolFullError: the policy is to block, or the filesystem has too little room.
+            OSError: the disk fails; nothing was published.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStats:
+    """How a sender's queue stands. Bytes are those that the files take on the disk."""
+
+    batches: int
+    bytes: int
+    oldest: datetime | None
+    dead: int
+    quarantined: int
+
+
+@runtime_checkable
+class SpoolReader(Protocol):
+    """The output of `metric-spool` for who sends: the queue of one sender, which has one reader at a time."""
+
+    def queue(self, sender: str) -> AbstractAsyncContextManager[SpoolQueue]:
+        """The queue of a sender, made if need be; what is published from then on is in it too."""
+        ...
+
+
+class SpoolQueue(Protocol):
+    """What one sender has still to send, oldest first."""
+
+    async def claim(self, *, max_batches: int, max_bytes: int) -> Sequence[MetricBatch]:
+        """The oldest batches within the limits, at least one where there is any. Claiming again gives the same.
+
+        A file that is torn, foreign or too large is put into quarantine with its reason, and holds up nothing.
+        """
+        ...
+
+    async def acknowledge(self, ids: Sequence[str]) -> None:
+        """Forget batches, for they have arrived. Ids that are not there are ignored."""
+
+    async def bury(self, id: str, reason: str) -> None:
+        """Put a batch to the dead letters, which can be looked at, requeued and purged."""
+
+    async def wait(self) -> None:
+        """Return when there is something to claim: at once, or at the next publication."""
+
+    def stats(self) -> QueueStats:
+        """How the queue stands; costs no look at the disk."""
+        ...
