@@ -1,4 +1,4 @@
-"""Where the rooms of this plugin meet: the collector records into the spool, and a pump for each sender reads from it."""
+"""Where this plugin's rooms meet: the collector records into the spool, and a pump for each sender reads from it."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class SpoolQueue(Protocol):
     async def acknowledge(self, ids: Sequence[str]) -> None:
         """Forget batches, for they have arrived. Ids that are not there are ignored."""
 
-    async def bury(self, id: str, reason: str) -> None:
-        """Put a batch to the dead letters, which can be looked at, requeued and purged."""
+    async def bury(self, batch: str, reason: str) -> None:
+        """Put a batch (by its id) to the dead letters, which can be looked at, requeued and purged."""
 
     async def wait(self) -> None:
         """Return when there is something to claim: at once, or at the next publication."""
