@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,20 @@ def test_pack_gives_the_path_of_the_archive(undercroft: CommandLine, server: str
     (archive,) = Path("out").glob("*.charm")
     assert Path(ran.out.strip()) == archive
     assert "there is no such folder" in undercroft.refused("pack", server, "-o", "absent")
+
+
+def test_pack_takes_libraries_from_where_it_is_told(undercroft: CommandLine, server: str) -> None:
+    Path(server, "charmcraft.yaml").write_text("type: charm\ncharm-libs: [{lib: db.client, version: '1'}]\n")
+    library = Path("other/lib/charms/db/v1/client.py")
+    library.parent.mkdir(parents=True)
+    library.write_text("LIBAPI = 1\n")
+
+    assert "undercroft pack --libs DIR" in undercroft.refused("pack", server)
+    assert "absent: there is no such folder" in undercroft.refused("pack", server, "--libs", "absent")
+    packed = undercroft.ok("pack", server, "--libs", "other").out.strip()
+
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.read(f"{library.relative_to('other')}") == library.read_bytes()
 
 
 def test_the_archives_and_resources_that_nobody_needs_are_removed(undercroft: CommandLine, server: str) -> None:

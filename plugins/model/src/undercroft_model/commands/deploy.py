@@ -188,6 +188,9 @@ def resources(session: Session, application: str) -> None:
 @click.option("-p", "--project-dir", metavar="DIR", help="The source folder, as charmcraft has it.")
 @click.option("-o", "--output", default=".", metavar="DIR", help="Where the archive goes (default: here).")
 @click.option("--python", metavar="PYTHON", help="The Python to install dependencies for.")
+@click.option(
+    "--libs", multiple=True, metavar="DIR", help="Another source folder, for charm libraries that this one has not got."
+)
 @click.option("--fresh", is_flag=True, help="Build it even if the same files were packed before.")
 @tolerated("--destructive-mode", is_flag=True)
 @tolerated("--use-lxd", is_flag=True)
@@ -197,7 +200,15 @@ def resources(session: Session, application: str) -> None:
 @tolerated("--verbosity")
 @tolerated("--force", is_flag=True)
 @click.pass_obj
-def pack(session: Session, folder: str, project_dir: str | None, output: str, python: str | None, fresh: bool) -> None:
+def pack(
+    session: Session,
+    folder: str,
+    project_dir: str | None,
+    output: str,
+    python: str | None,
+    libs: Sequence[str],
+    fresh: bool,
+) -> None:
     """Build a charm from its source folder, with its dependencies, in seconds. Prints the archive's path."""
 
     async def main() -> str:
@@ -205,10 +216,15 @@ def pack(session: Session, folder: str, project_dir: str | None, output: str, py
 
         from undercroft_model.commands.sources import pack_folder
 
-        to = Path(output)
-        return str(
-            await pack_folder(Path(project_dir or folder), to, data_dir=session.data_dir, python=python, is_fresh=fresh)
+        packed = await pack_folder(
+            Path(project_dir or folder),
+            Path(output),
+            data_dir=session.data_dir,
+            python=python,
+            libraries=[Path(lib) for lib in libs],
+            is_fresh=fresh,
         )
+        return str(packed)
 
     click.echo(session.run(main()))
 

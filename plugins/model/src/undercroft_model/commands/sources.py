@@ -16,7 +16,7 @@ from undercroft_model.pack.build import pack
 from undercroft_model.pack.plan import needs_packing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from undercroft_model.charms.source import TakenCharm
 
@@ -84,13 +84,22 @@ async def taken(wanted: str, *, data_dir: Path) -> AsyncIterator[TakenCharm]:
         yield found
 
 
-async def pack_folder(source: Path, output: Path, *, data_dir: Path, python: str | None, is_fresh: bool) -> Path:
+async def pack_folder(
+    source: Path, output: Path, *, data_dir: Path, python: str | None, libraries: Sequence[Path], is_fresh: bool
+) -> Path:
     """Build a charm, and put its archive into a folder, under charmcraft's name for it."""
-    if not await in_thread(output.is_dir):
-        raise Refusal(f"{output}: there is no such folder")
+    for folder in (output, *libraries):
+        if not await in_thread(folder.is_dir):
+            raise Refusal(f"{folder}: there is no such folder")
     cache = data_dir / "plugins" / "model" / PACKED
     packed = await pack(
-        source, cache_folder=cache, process=SystemProcess(), python=python, is_fresh=is_fresh, progress=say
+        source,
+        cache_folder=cache,
+        process=SystemProcess(),
+        python=python,
+        libraries=libraries,
+        is_fresh=is_fresh,
+        progress=say,
     )
     for note in packed.notes:
         say(f"note: {note}")

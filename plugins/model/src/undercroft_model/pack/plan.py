@@ -202,6 +202,8 @@ def _libraries(source: Path, wanted: Sequence[Library], places: Sequence[Path]) 
         else:
             found[f"lib/{library.path}"] = path
     if missing:
-        problem = f"charm libraries are missing: {', '.join(missing)}; run `charmcraft fetch-libs` there, or name a "
-        raise PackError(source, problem + "folder that has them (another charm's source)")
+        problem = f"charm libraries are missing: {', '.join(missing)}; run `charmcraft fetch-libs` there, or pack it "
+        raise PackError(
+            source, problem + "with `undercroft pack --libs DIR`, DIR being another charm's source with them"
+        )
     return found
