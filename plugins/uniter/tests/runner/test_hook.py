@@ -7,13 +7,18 @@ import logging
 import os
 import resource
 import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from plugins.uniter.tests.stage import UNIT, Stage
 
 from undercroft_hookspecs.hook_facades import HookFacade
-from undercroft_hookspecs.unit_facades import StatusFacade
+from undercroft_hookspecs.relation_facades import LeadershipFacade, RelationFacade
+from undercroft_hookspecs.unit_facades import StatusFacade, UnitFacade
+from undercroft_model.tables import STORAGE_REQUESTS
+from undercroft_model.transaction import Transaction
 from undercroft_uniter.hook.info import HookInfo, HookKind
 
 PATIENCE = 60.0
@@ -157,20 +162,49 @@ async def test_a_long_line_is_logged_in_pieces_of_4096(stage: Stage) -> None:
     assert [len(line) for line in stage.log.said(logging.DEBUG, "install")] == [4096, 904]
 
 
-async def test_what_a_failed_hook_has_changed_is_dropped_and_its_status_stays(stage: Stage) -> None:
-    ending = await stage.hook("status-set maintenance trying; state-set a=b; open-port 80; exit 1")
+AT_ONCE = "status-set maintenance trying; application-version-set 1.2; leader-set a=b; juju-log here"
+AT_THE_END = "relation-set -r {0} a=b; relation-set -r {0} --app c=d; open-port 80; storage-add data; state-set e=f"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is in the model of what a hook has changed."""
+
+    at_once: Sequence[object]
+    at_the_end: Sequence[object]
+
+
+async def found(stage: Stage, relation: int) -> Found:
+    unit, mysql = await stage.of(UNIT, UnitFacade).unit(), stage.of("mysql/0", RelationFacade)
+    status = await stage.of(UNIT, StatusFacade).workload_status()
+    told = await stage.of(UNIT, LeadershipFacade).leader_settings()
+    requests = await Transaction(stage.world.store).get(STORAGE_REQUESTS.of(stage.world.model), "shop", "0")
+    return Found(
+        (status.message, unit.workload_version, told.get("a"), stage.log.said(logging.INFO, "juju-log")),
+        (
+            (await mysql.read_settings(relation, UNIT)).get("a"),
+            (await mysql.read_settings(relation, "shop")).get("c"),
+            [str(ports) for ports in await stage.side.facades.network.opened_ports()],
+            requests.counts if requests is not None else {},
+            await stage.of(UNIT, HookFacade).charm_state(),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"), [("exit 0", ("b", "d", ["80/tcp"], {"data": 1}, {"e": "f"})), ("exit 1", (None, None, [], {}, {}))]
+)
+async def test_some_of_what_a_hook_changes_is_kept_only_if_it_succeeds(
+    stage: Stage, end: str, kept: Sequence[object]
+) -> None:
+    relation = await stage.related()
+    await stage.lead()
+
+    ending = await stage.hook(f"set -e; {AT_ONCE}; {AT_THE_END.format(relation)}; {end}")
 
     assert ending.is_status_set
-    assert await stage.of(UNIT, HookFacade).charm_state() == {}
-    assert (await stage.of(UNIT, StatusFacade).workload_status()).message == "trying"
-
-
-async def test_what_a_hook_has_changed_is_kept_when_it_has_succeeded(stage: Stage) -> None:
-    ending = await stage.hook("state-set a=b; open-port 80-90/udp")
-
-    assert not ending.failure
-    assert await stage.of(UNIT, HookFacade).charm_state() == {"a": "b"}
-    assert [str(ports) for ports in await stage.side.facades.network.opened_ports()] == ["80-90/udp"]
+    assert ending.failure == ("exit status 1" if end == "exit 1" else "")
+    assert await found(stage, relation) == Found(("trying", "1.2", "b", ["here"]), kept)
 
 
 async def test_a_hook_goes_on_after_a_refused_write_and_may_succeed(stage: Stage) -> None:

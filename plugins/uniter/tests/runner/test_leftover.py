@@ -81,3 +81,15 @@ async def test_a_note_that_cannot_be_written_is_told_of(tmp_path: Path, caplog: 
     note(tmp_path / "missing" / "running.json", os.getpid())
 
     assert "nobody will know" in caplog.text
+
+
+async def test_a_process_that_has_ended_already_is_not_worth_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with subprocess.Popen(["/bin/true"]) as ended:
+        ended.wait()
+
+    note(tmp_path / "running.json", ended.pid)
+
+    assert not (tmp_path / "running.json").exists()
+    assert not caplog.records

@@ -32,7 +32,11 @@ class Running(msgspec.Struct, frozen=True):
 def note(path: Path, pid: int) -> None:
     """Note that the process runs. Blocks."""
     try:
-        path.write_bytes(msgspec.json.encode(Running(pid, _started(pid))))
+        started = _started(pid)
+    except OSError:
+        return  # It has ended already.
+    try:
+        path.write_bytes(msgspec.json.encode(Running(pid, started)))
     except OSError as error:
         _log.warning("should this agent be killed, nobody will know that process %d runs: %s", pid, error)
 
