@@ -136,6 +136,40 @@ async def test_who_resigns_leaves_the_way_free_at_once(rivals: Rivals) -> None:
     assert await rivals.second.claim()
 
 
+class Hanging(MemoryStore):
+    """Revokes no lease before `goes`; `revoked` has those that it has revoked."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock=clock)
+        self.goes, self.asked = asyncio.Event(), asyncio.Event()
+        self.revoked: list[LeaseId] = []
+
+    async def revoke(self, lease: LeaseId) -> None:
+        self.asked.set()
+        await self.goes.wait()
+        self.revoked.append(lease)
+        await super().revoke(lease)
+
+
+async def test_who_is_cut_off_while_resigning_can_resign_again_even_from_a_key_that_is_gone() -> None:
+    rivals = await rivals_on(Hanging)
+    store = rivals.store
+    assert isinstance(store, Hanging)
+    await rivals.first.claim()
+    resigning = asyncio.ensure_future(rivals.first.resign())
+    await store.asked.wait()
+
+    resigning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await resigning
+    assert rivals.first.certain_seconds() == 0
+    await rivals.world.run(_forget)
+    store.goes.set()
+    await rivals.first.resign()
+
+    assert len(store.revoked) == 1
+
+
 async def test_who_does_not_lead_resigns_nobody(rivals: Rivals) -> None:
     await rivals.first.claim()
 

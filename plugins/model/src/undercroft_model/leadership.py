@@ -73,12 +73,12 @@ class LeadershipClaim:
         """Lead no longer, at once."""
         async with self._turn:
             self._believed_until = 0.0
-            lease, self._lease = self._lease, None
             entry = await self._store.get(self._leader_key)
             if entry is not None and self._is_mine(entry):
-                lease = entry.lease
-            if lease is not None:
-                await self._store.revoke(lease)
+                self._lease = entry.lease
+            if self._lease is not None:
+                await self._store.revoke(self._lease)
+                self._lease = None  # Not before: who asks again after a cancellation or an outage is to find it.
 
     async def _claim(self) -> bool:
         for _ in range(ATTEMPTS):
