@@ -89,7 +89,7 @@ class ProvisionerFacade(Protocol):
         """The entity is detached: its dying attachment goes. Raises NotValidError: the attachment is alive."""
 
     async def set_snapshot(self, model: ModelId, filesystem: FilesystemId, snapshot: Snapshot) -> None:
-        """What has become of a snapshot that was asked for; a dying one goes. Nothing if nobody asks for it any more."""
+        """What has become of a snapshot that was asked for; one that is dead goes. Nothing if it is gone."""
 
     async def set_trimmed(self, model: ModelId, filesystem: FilesystemId) -> None:
         """The volume has just been told what the filesystem does not use."""

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from undercroft_hookspecs.errors import NotValidError
+from undercroft_hookspecs.storage import NOT_THEMSELVES, SYSTEM_FOLDERS
 from undercroft_model.tables import FILESYSTEM_ATTACHMENTS, FILESYSTEMS, MACHINES, parts_of
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.charm import StorageSpec
     from undercroft_hookspecs.identity import ModelId
     from undercroft_model.transaction import Transaction
-
-SYSTEM_FOLDERS = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/bin", "/sbin", "/lib", "/lib64")
-"""Nothing is mounted on these, or within."""
-NOT_THEMSELVES = ("/", "/home", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/log")  # noqa: S108
-"""Nothing is mounted on these, for it would hide what is there; within them it may be."""
 
 
 def mount_point(storage: str, spec: StorageSpec) -> str:

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 from undercroft.linux import mountinfo
 from undercroft_hookspecs import NotValidError, UndercroftError
+from undercroft_hookspecs.storage import NOT_THEMSELVES, SYSTEM_FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
 UMOUNT_NOFOLLOW = 8
-
-SYSTEM_FOLDERS = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/usr", "/bin", "/sbin", "/lib", "/lib64")
-PROTECTED = ("/", "/home", "/opt", "/root", "/srv", "/tmp", "/var", "/var/lib", "/var/log")  # noqa: S108
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -65,7 +63,7 @@ def check_place(path: Path) -> None:
     text = str(path)
     if not path.is_absolute() or ".." in path.parts or any(ord(letter) < 32 for letter in text):
         raise NotValidError(f"{text!r} cannot be a mount point: it is not absolute and plain", field="path")
-    if text in PROTECTED or any(path.is_relative_to(folder) for folder in SYSTEM_FOLDERS):
+    if text in NOT_THEMSELVES or any(path.is_relative_to(folder) for folder in SYSTEM_FOLDERS):
         raise NotValidError(f"{text} cannot be a mount point: it is the system's", field="path")
 
 
