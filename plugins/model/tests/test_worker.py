@@ -20,6 +20,7 @@ from undercroft_hookspecs import (
     BlockDeviceView,
     HostId,
     MachineId,
+    NotFoundError,
     PlacementFacade,
     Snapshot,
     Store,
@@ -28,10 +29,11 @@ from undercroft_hookspecs import (
 from undercroft_hookspecs.hook_facades import HookChanges, HookFacade
 from undercroft_hookspecs.relation_facades import LeadershipFacade, RelationFacade
 from undercroft_hookspecs.store import StoreUnusable
-from undercroft_hookspecs.unit_facades import UnitFacade
+from undercroft_hookspecs.unit_facades import ModelFacade, UnitFacade
 from undercroft_model.applications import Deployment, deploy, remove_application
 from undercroft_model.encryption import SecretsKeyError
 from undercroft_model.hosts import read_hosts, register_host
+from undercroft_model.models import create_model
 from undercroft_model.operator import Operator
 from undercroft_model.plugin import Config
 from undercroft_model.worker import ModelWorker, key_path, start_model
@@ -264,6 +266,23 @@ async def test_a_command_s_operator_knows_the_model_that_was_asked_for(tmp_path:
 
         assert isinstance(operator, Operator)
         assert operator.wanted == "chosen"
+
+
+async def test_a_command_is_told_which_model_was_asked_for_and_how_it_is_set(tmp_path: Path) -> None:
+    store = MemoryStore()
+    async with running(store, tmp_path, "client") as worker:
+        operator, chosen = worker.output(Operator), worker.output(ModelFacade)
+        assert isinstance(operator, Operator)
+        assert isinstance(chosen, ModelFacade)
+        with pytest.raises(NotFoundError, match='model "chosen" not found'):
+            await chosen.model()
+
+        made = await operator.change(lambda tx: create_model(tx, "chosen", now=operator.clock.now(), rng=operator.rng))
+
+        assert await chosen.model() == made
+        assert (await chosen.model_settings())["automatically-retry-hooks"] is True
+        async with chosen.watch_update_status_seconds() as seconds:
+            assert await anext(seconds) == 300
 
 
 class SharedStore(MemoryStore):

@@ -24,8 +24,10 @@ from undercroft_hookspecs import (
     StoreUnavailable,
 )
 from undercroft_hookspecs.storage_facades import ProvisionerFacade
+from undercroft_hookspecs.unit_facades import ModelFacade
 from undercroft_model.blobs import Blobs
 from undercroft_model.charms.archives import CharmArchives
+from undercroft_model.chosenmodel import ChosenModel
 from undercroft_model.devices import HostDevices
 from undercroft_model.encryption import Keyring
 from undercroft_model.operator import Operator
@@ -106,6 +108,8 @@ class ModelWorker:
             ProvisionerFacade: HostStorage(store, agent.host, clock=clock, rng=rng),
             Operator: operator,
         }
+        if self.role == "client":
+            self._outputs = {**self._outputs, ModelFacade: ChosenModel(operator)}
         self._worker: Worker = NoOpWorker()
         if self.role == "agent":
             self._worker = SimpleWorker(self._work, name="model", grace=0, clock=clock)

@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from click.testing import CliRunner
+from plugins.uniter.tests.fakemodel import THEN
 
+from undercroft_hookspecs import NotFoundError
+from undercroft_hookspecs.state import Model
+from undercroft_hookspecs.unit_facades import ModelFacade
 from undercroft_uniter.debug.command import debug_code, debug_hooks
 from undercroft_uniter.debug.session import DebugSession, read_session
 
+T = TypeVar("T")
 
-@dataclass
+
 class Session:
-    """What a command is given; only these two are asked."""
+    """What a command is given: of the models `a` and `b`, of which `a` is the current one."""
 
-    data_dir: Path
-    model: str | None = None
+    def __init__(self, data_dir: Path, model: str = "a") -> None:
+        self.data_dir, self.chosen = data_dir, model
+
+    @asynccontextmanager
+    async def open(self, name: str, kind: type[ModelFacade]) -> AsyncIterator[Models]:
+        assert (name, kind) == ("model", ModelFacade)
+        yield Models(self.chosen)
+
+    def run(self, main: Coroutine[object, object, T]) -> T:
+        return asyncio.run(main)
+
+
+class Models:
+    """`ModelFacade`, of which only `model` is asked."""
+
+    def __init__(self, chosen: str) -> None:
+        self._chosen = chosen
+
+    async def model(self) -> Model:
+        if self._chosen not in ("a", "b"):
+            raise NotFoundError(self._chosen, f'model "{self._chosen}" not found')
+        return Model(uuid=f"uuid-of-{self._chosen}", name=self._chosen, created=THEN)
 
 
 def unit_in(data: Path, model: str) -> Path:
-    folder = data / "models" / model / "agents" / "unit-shop-0"
+    folder = data / "models" / f"uuid-of-{model}" / "agents" / "unit-shop-0"
     folder.mkdir(parents=True)
     return folder
 
@@ -56,9 +84,10 @@ def test_breakpoints_are_everywhere_unless_told_otherwise(tmp_path: Path, became
 @pytest.mark.parametrize(
     ("models", "unit", "model", "code", "words"),
     [
-        ((), "shop/0", None, 1, 'unit "shop/0" not found on this machine'),
-        (("a", "b"), "shop/0", None, 1, "one of a, b"),
-        (("a",), "../../etc", None, 2, "etc"),
+        ((), "shop/0", "a", 1, 'unit "shop/0" of model "a" not found on this machine'),
+        (("a",), "shop/0", "b", 1, 'unit "shop/0" of model "b" not found on this machine'),
+        (("a",), "shop/0", "c", 1, 'model "c" not found'),
+        (("a",), "../../etc", "a", 2, "etc"),
     ],
 )
 def test_a_unit_that_cannot_be_told_is_refused(
@@ -66,7 +95,7 @@ def test_a_unit_that_cannot_be_told_is_refused(
     became: list[list[str]],
     models: tuple[str, ...],
     unit: str,
-    model: str | None,
+    model: str,
     code: int,
     words: str,
 ) -> None:

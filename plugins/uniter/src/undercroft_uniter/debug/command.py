@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from undercroft_hookspecs.command import Session
+    from undercroft_hookspecs.state import Model
 
 
 @click.command("debug-hooks", epilog="Example: undercroft debug-hooks mysql/0 config-changed")
@@ -57,18 +58,23 @@ def _open(session: Session, unit: str, hooks: Sequence[str], *, at: str) -> None
 
 
 def _folder(session: Session, unit: str) -> Path:
-    from undercroft_hookspecs import NotValidError, UnitName
+    from undercroft_hookspecs import NotFoundError, NotValidError, UnitName
 
     try:
         UnitName.parse(unit)
+        model = session.run(_model(session))
     except NotValidError as error:
         raise click.UsageError(str(error)) from error
-    models = session.data_dir / "models"
-    found = sorted(models.glob(f"*/agents/unit-{unit.replace('/', '-')}"))
-    chosen = [folder for folder in found if session.model in (None, folder.parts[-3])]
-    if not found:
-        raise click.ClickException(f'unit "{unit}" not found on this machine, in {models}')
-    if len(found) > 1 and len(chosen) != 1:
-        known = ", ".join(folder.parts[-3] for folder in found)
-        raise click.ClickException(f"several models have such a unit: say --model and the UUID, one of {known}")
-    return chosen[0] if len(chosen) == 1 else found[0]
+    except NotFoundError as error:
+        raise click.ClickException(str(error)) from error
+    folder = session.data_dir / "models" / model.uuid / "agents" / f"unit-{unit.replace('/', '-')}"
+    if not folder.is_dir():
+        raise click.ClickException(f'unit "{unit}" of model "{model.name}" not found on this machine, in {folder}')
+    return folder
+
+
+async def _model(session: Session) -> Model:
+    from undercroft_hookspecs.unit_facades import ModelFacade
+
+    async with session.open("model", ModelFacade) as models:
+        return await models.model()
