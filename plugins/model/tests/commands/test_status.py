@@ -11,6 +11,7 @@ from plugins.model.tests.commands.conftest import CommandLine
 
 from undercroft.clock import SystemClock
 from undercroft_hookspecs import Store
+from undercroft_model.commands.statustable import status_table
 from undercroft_model.models import find_model, model_id
 from undercroft_model.statuses import set_status
 from undercroft_model.transaction import Transaction
@@ -49,8 +50,29 @@ def test_the_tables_have_jujus_columns(related: CommandLine) -> None:
         ["Unit", "Workload", "Agent", "Machine", "Public", "address", "Ports", "Message"],
         ["Machine", "State", "Address", "Inst", "id", "Base", "AZ", "Message"],
     ]
-    assert sections[1].split("\n")[2].split()[:5] == ["server", "waiting", "2", "server", "0"]
+    assert sections[1].split("\n")[2].split()[:5] == ["server", "waiting", "0/2", "server", "0"]
     assert sections[2].split("\n")[1].split()[:4] == ["client/0", "waiting", "allocating", "0"]
+
+
+def test_scale_counts_the_units_at_work_and_subordinates_with_their_principals() -> None:
+    def unit(agent: str, **subordinates: object) -> dict[str, object]:
+        return {"workload-status": {"current": "active"}, "juju-status": {"current": agent}, **subordinates}
+
+    application = {"application-status": {"current": "active"}, "charm-name": "x", "charm-rev": 0, "exposed": False}
+    below = {"subordinates": {"log/0": unit("executing"), "other/0": unit("idle")}}
+    document = {
+        "model": dict.fromkeys(("name", "controller", "cloud", "region", "version", "sla"), "-") | {"model-status": {}},
+        "controller": {"timestamp": "-"},
+        "machines": {},
+        "applications": {
+            "log": application | {"subordinate-to": ["web"]},
+            "web": application | {"units": {"web/0": unit("idle", **below), "web/1": unit("lost")}},
+        },
+    }
+
+    rows = status_table(document, storage=False).split("\n\n")[1].split("\n")[1:]
+
+    assert [row.split()[2] for row in rows] == ["1", "1/2"]
 
 
 def test_relations_are_shown_when_they_are_asked_for(related: CommandLine) -> None:

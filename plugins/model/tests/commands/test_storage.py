@@ -65,6 +65,13 @@ def test_storage_is_listed_with_what_is_behind_it(kept: CommandLine) -> None:
     assert list(kept.json("storage", "--volume")) == ["volumes"]
 
 
+def test_a_store_alone_asks_for_one_piece(undercroft: CommandLine, kept: CommandLine, tmp_path: Path) -> None:
+    undercroft.ok("deploy", str(tmp_path / "keeper"), "bare", "--storage", "data")
+    assert 'has no store called "dat"' in undercroft.refused(
+        "deploy", str(tmp_path / "keeper"), "other", "--storage", "dat"
+    )
+
+
 def test_storage_is_a_table_for_people(kept: CommandLine) -> None:
     head, row = kept.ok("storage", "--format", "table").out.splitlines()
     assert head.split() == ["Unit", "Storage", "ID", "Type", "Pool", "Size", "Status", "Message"]

@@ -37,6 +37,13 @@ def test_what_a_directive_leaves_open_is_the_charms() -> None:
     assert settled(Directive(), StorageSpec()) == Directive(pool="rootfs", count=1, size_mib=1024)
 
 
+def test_a_store_that_the_charm_can_do_without_is_made_for_who_names_it() -> None:
+    optional = StorageSpec(minimum=0, maximum=None)
+    assert settled(Directive(), optional).count == 0
+    assert settled(Directive(pool="loop", size_mib=100), optional).count == 1
+    assert settled(Directive(pool="loop"), StorageSpec(minimum=2)).count == 2
+
+
 @pytest.mark.parametrize(
     ("directive", "message"),
     [

@@ -69,7 +69,7 @@ def deploy(
         "units": num_units,
         "settings": tuple(settings),
         "resources": pairs_as_given(resources, what="resource"),
-        "storage": pairs_as_given(storage, what="storage"),
+        "storage": pairs_as_given([word if "=" in word else f"{word}=1" for word in storage], what="storage"),
         "to": [directive for text in to for directive in listed(text)],
         "trust": trust,
         "bindings": _bindings(bind),

@@ -15,6 +15,7 @@ _APPLICATIONS = ("App", "Version", "Status", "Scale", "Charm", "Channel", "Rev",
 _UNITS = ("Unit", "Workload", "Agent", "Machine", "Public address", "Ports", "Message")
 _MACHINES = ("Machine", "State", "Address", "Inst id", "Base", "AZ", "Message")
 _RELATIONS = ("Integration provider", "Requirer", "Interface", "Type", "Message")
+_AT_WORK = ("idle", "executing", "running")
 _STORAGE = ("Storage Unit", "Storage ID", "Type", "Pool", "Mountpoint", "Size", "Status", "Message")
 
 
@@ -102,7 +103,7 @@ def _applications(document: Document) -> list[Sequence[str]]:
                 name,
                 application.get("version", ""),
                 status["current"],
-                "" if "subordinate-to" in application else str(len(application.get("units", {}))),
+                _scale(name, application, document),
                 application["charm-name"],
                 application.get("charm-channel", ""),
                 str(application["charm-rev"]),
@@ -111,6 +112,17 @@ def _applications(document: Document) -> list[Sequence[str]]:
             )
         )
     return rows
+
+
+def _scale(name: str, application: Document, document: Document) -> str:
+    """How many units there are, and before that how many of them are at work, if not all are."""
+    units = list(application.get("units", {}).values())
+    if "subordinate-to" in application:
+        principals = [unit for each in document["applications"].values() for unit in each.get("units", {}).values()]
+        below = [item for unit in principals for item in unit.get("subordinates", {}).items()]
+        units = [unit for full_name, unit in below if full_name.rpartition("/")[0] == name]
+    working = sum(unit["juju-status"]["current"] in _AT_WORK for unit in units)
+    return str(len(units)) if working == len(units) else f"{working}/{len(units)}"
 
 
 def _units(document: Document) -> list[Sequence[str]]:

@@ -69,10 +69,11 @@ def parse_size(text: str, *, field: str) -> int:
 
 
 def settled(directive: Directive, spec: StorageSpec) -> Directive:
-    """The directive with what it leaves to the charm filled in."""
+    """The directive with what it leaves to the charm filled in. Who says anything wants one piece at least."""
+    least = spec.minimum if directive == Directive() else max(spec.minimum, 1)
     return Directive(
         pool=directive.pool or DEFAULT_POOLS[spec.type],
-        count=spec.minimum if directive.count is None else directive.count,
+        count=least if directive.count is None else directive.count,
         size_mib=directive.size_mib or max(DEFAULT_SIZE_MIB, spec.minimum_size_mib),
     )
 
@@ -81,10 +82,24 @@ def check_directives(charm: Charm, directives: Mapping[str, str]) -> None:
     """Refuse directives, by store, that the charm does not take; that it has these stores is known.
 
     Raises:
-        NotValidError: one cannot be read, or asks for too little or too much; `field` is the store.
+        NotValidError: one cannot be read, or asks for too little or too much, or the charm has a store that its units
+            were to share; `field` is the store.
     """
+    refuse_shared(charm)
     for store, text in directives.items():
         check_directive(parse_directive(text, store=store), charm.storage[store], store=store)
+
+
+def refuse_shared(charm: Charm) -> None:
+    """Refuse a charm that has its units share storage, as juju does: each would be given a piece of its own, in silence.
+
+    Raises:
+        NotValidError: it has; `field` is the store.
+    """
+    for store, spec in sorted(charm.storage.items()):
+        if spec.shared:
+            message = f'charm "{charm.name}" store "{store}": shared storage support not implemented'
+            raise NotValidError(message, field=store)
 
 
 def check_directive(directive: Directive, spec: StorageSpec, *, store: str) -> None:
