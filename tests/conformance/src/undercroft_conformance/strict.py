@@ -22,7 +22,9 @@ import gc
 import os
 import socket
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +35,16 @@ from undercroft_conformance.stalls import LoopWatch, loop_factories, watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
 
 TURNS = 10
 """How often the loop turns before tasks are judged."""
 
 PATIENCE = 1.0
 """How many seconds what ends by itself, like a thread, has to do so."""
+
+DEPTH = 6
+"""How many frames of where it was made a task, future or callback of a loop in debug mode remembers."""
 
 _FAILED = pytest.StashKey[bool]()
 _EXECUTOR_THREADS = "'asyncio_"
@@ -53,6 +59,25 @@ def pytest_configure(config: pytest.Config) -> None:
         "root: needs root; skipped with its reason for other users",
     ):
         config.addinivalue_line("markers", line)
+
+    config.add_cleanup(_shorten_stacks())
+
+
+def _shorten_stacks() -> Callable[[], None]:
+    """Have stacks (not tracebacks) end after the innermost frames, and return what undoes it.
+
+    In debug mode every future asks for one. Whole ones, through pytest, are over half of the time that tests take.
+    """
+    whole = traceback.walk_stack
+
+    def innermost(f: FrameType | None) -> Iterator[tuple[FrameType, int]]:
+        return islice(whole(f), DEPTH)
+
+    def undo() -> None:
+        traceback.walk_stack = whole
+
+    traceback.walk_stack = innermost
+    return undo
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
