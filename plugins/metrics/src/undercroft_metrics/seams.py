@@ -1,4 +1,13 @@
-"""Where this plugin's rooms meet: the collector records into the spool, and a pump for each sender reads from it."""
+"""Where this plugin's rooms meet: the collector records into the spool, and a pump for each sender reads from it.
+
+`plugin.py` and `manifolds.py` take, from the rooms that send:
+
+    undercroft_metrics.senders.config     SenderConfig, the tagged union; STORE, the default of `senders`
+    undercroft_metrics.senders            configured(agent, senders: Mapping[str, SenderConfig])
+                                              -> Mapping[str, MetricSender], for `undercroft_metric_senders`
+    undercroft_metrics.sending.worker     MetricSending(unit, spool=SpoolReader, senders=Mapping[str, MetricSender]),
+                                              the worker of `metric-sender`: `senders` is all that were collected
+"""
 
 from __future__ import annotations
 
@@ -8,7 +17,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from undercroft_hookspecs.errors import UndercroftError
 from undercroft_hookspecs.metrics import MetricBatch
+
+
+class SpoolFullError(UndercroftError):
+    """A queue is full, and its policy is to wait: nothing was published."""
 
 
 @runtime_checkable
@@ -26,6 +40,9 @@ class SpoolWriter(Protocol):
             OSError: the disk fails; nothing was published.
         """
         ...
+
+    def check_room(self) -> None:
+        """Raise SpoolFullError where a queue is full whose policy is to block: nothing need be collected then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
