@@ -211,10 +211,31 @@ async def test_a_program_that_does_not_die_in_time_is_an_error_that_names_it(
     assert await program.wait() == -signal.SIGKILL
 
 
+async def test_who_is_asked_to_end_ends_as_it_likes(tmp_path: Path) -> None:
+    program, stdout, _ = shell("trap 'echo bye; exit 7' TERM; echo $$ > pid; sleep 1000 & wait", cwd=tmp_path)
+    await until_written(tmp_path / "pid")
+
+    program.end()
+    code = await program.wait()
+
+    assert (code, stdout.data) == (7, b"bye\n")
+
+
+async def test_who_does_not_end_when_asked_to_is_killed(tmp_path: Path) -> None:
+    program, _, _ = shell("trap '' TERM; echo $$ > pid; sleep 1000", cwd=tmp_path)
+    await until_written(tmp_path / "pid")
+
+    program.end(patience=0.05)
+    program.end(patience=1000)
+
+    assert await program.wait() == -signal.SIGKILL
+
+
 async def test_killing_what_has_ended_does_nothing(tmp_path: Path) -> None:
     program, _, _ = shell("exit 7", cwd=tmp_path)
     await program.wait()
 
+    program.end()
     program.kill()
     await program.killed()
 

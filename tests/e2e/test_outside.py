@@ -138,6 +138,19 @@ def test_hook_that_hangs_is_named_and_does_not_hold_up_other_units_for_ever(mach
     os.kill(_number(begun), signal.SIGTERM)
 
 
+def test_unit_removed_by_force_does_not_wait_for_its_hook(machine: OneMachine) -> None:
+    machine.start()
+    begun, deaf = machine.folder / "begun", "trap '' TERM"
+    machine.do("deploy", str(charm(machine.folder, "hanger", start=f"{deaf}; echo $$ >{begun}; exec sleep 300")))
+    machine.until(lambda: _number(begun), "the hook hangs")
+
+    machine.do("remove-unit", "hanger/0", "--force", "--no-prompt")
+
+    machine.until(lambda: not list(machine.data_dir.glob("models/*/agents/unit-hanger-0")), "it is gone", seconds=20)
+    assert not _is_alive(_number(begun))
+    assert "unexpected" not in machine.log()
+
+
 def test_charm_that_deletes_itself_is_in_error_and_comes_back_with_the_next_one(machine: OneMachine) -> None:
     machine.start()
     machine.do("deploy", str(charm(machine.folder, "vandal", start='rm -rf "$CHARM_DIR"')))

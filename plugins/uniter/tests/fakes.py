@@ -41,6 +41,7 @@ class FakeExecution:
     gate: asyncio.Event | None = None
     answer: CommandsEnding | None = None
     is_aborted: bool = False
+    is_ended: bool = False
 
     async def run(self) -> Ending:
         self.journal.append(self.script)
@@ -52,6 +53,12 @@ class FakeExecution:
 
     def abort(self) -> None:
         self.is_aborted = True
+        if self.gate is not None:
+            self.gate.set()
+
+    def end(self) -> None:
+        self.is_ended = True
+        self.ending = Ending(failure="aborted")
         if self.gate is not None:
             self.gate.set()
 

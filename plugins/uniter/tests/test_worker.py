@@ -640,6 +640,35 @@ class TestEnd:
         assert await check_killed(place.worker) is None
         assert place.fakes.status.agent[-1][0] != "failed"
 
+    @pytest.mark.parametrize(("what", "wanted"), [("install", {}), ("one", {"actions": (action(1, "one"),)})])
+    async def test_what_runs_is_ended_when_the_unit_is_removed(
+        self, place: Place, what: str, wanted: dict[str, object]
+    ) -> None:
+        place.fakes.executions.gates[what] = asyncio.Event()
+        place.fakes.remote.be(**wanted)
+        worker = place.start()
+        await place.until(lambda: what in place.fakes.journal)
+
+        place.fakes.remote.fail(UnitGone("unit 'shop/0' has been removed"))
+
+        assert await check_killed(worker) is None
+        assert place.fakes.executions.last is not None
+        assert place.fakes.executions.last.is_ended
+        assert place.fakes.status.agent[-1][0] == "executing"
+
+    async def test_commands_are_ended_when_the_unit_is_removed(self, place: Place) -> None:
+        place.fakes.executions.gates["$ x"] = asyncio.Event()
+        await place.started()
+        place.fakes.commands.waiting[7] = Commands(text="x")
+        place.be(commands=(7,))
+        await place.until(lambda: place.fakes.journal == ["$ x"])
+
+        place.fakes.remote.fail(UnitGone("unit 'shop/0' has been removed"))
+
+        assert place.worker is not None
+        assert await check_killed(place.worker) is None
+        assert 7 in place.fakes.commands.answers
+
     async def test_a_dying_unit_that_was_never_deployed_gets_no_charm(self, place: Place) -> None:
         place.fakes.remote.be(life=Life.DYING)
 

@@ -15,7 +15,7 @@ import signal
 import termios
 from typing import TYPE_CHECKING, Protocol
 
-from undercroft.clock import SystemClock
+from undercroft.clock import SystemClock, alarm
 from undercroft.process.events import happened, within
 from undercroft.process.pipes import Input
 from undercroft.process.spawning import Leader
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
+    from undercroft.clock import Alarm
     from undercroft_hookspecs.worker import Clock
 
 CHUNK_BYTES = 4096
 """Little enough that even a chunk of empty lines does not keep the loop for long."""
 DRAIN_SECONDS = 0.1
+END_SECONDS = 5.0
 KILL_SECONDS = 30.0
 
 
@@ -69,6 +71,7 @@ class Program:
         """
         self._clock: Clock = clock or SystemClock()
         self._loop = asyncio.get_running_loop()
+        self._killing: Alarm | None = None
         self._exited: asyncio.Future[None] = self._loop.create_future()
         self._drained: asyncio.Future[None] = self._loop.create_future()
         self._leader = Leader(argv, with_input=bool(stdin), environment=environment, cwd=cwd)
@@ -113,6 +116,12 @@ class Program:
         if not self._exited.done():
             self._leader.kill_group()
 
+    def end(self, *, patience: float = END_SECONDS) -> None:
+        """Ask its group to end, by SIGTERM, and kill it after `patience` seconds if it has not by then."""
+        if not self._exited.done() and self._killing is None:
+            self._leader.signal_group(signal.SIGTERM)
+            self._killing = alarm(self._clock, patience, self.kill)
+
     async def killed(self, *, patience: float = KILL_SECONDS) -> None:
         """Kill its group, and return when it has ended.
 
@@ -135,6 +144,8 @@ class Program:
         killing.exception()  # What hangs in the kernel is reaped when it does end: the pidfd is watched until then.
 
     def _close(self) -> None:
+        if self._killing is not None:
+            self._killing.cancel()
         for stream in self._streams:
             stream.close()
         if self._input is not None:

@@ -61,9 +61,13 @@ class Leader:
 
     def kill_group(self) -> None:
         """Kill all that is in its group; only before it is reaped."""
+        self.signal_group(signal.SIGKILL)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Signal all that is in its group; only before it is reaped."""
         # Dead or alive, the leader is not reaped yet: its group's number cannot be anybody else's by now.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
+            os.killpg(self._popen.pid, number)
 
     def reap(self) -> None:
         """Take note of its end, which the pidfd has told of."""

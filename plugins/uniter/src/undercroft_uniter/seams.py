@@ -73,6 +73,9 @@ class Execution(Protocol):
     def abort(self) -> None:
         """Kill it: whoever asked for the action has changed their mind."""
 
+    def end(self) -> None:
+        """Ask it to end, and kill it in a few seconds if it has not: the unit has been removed."""
+
 
 class CommandsExecution(Execution, Protocol):
     """One run of commands."""

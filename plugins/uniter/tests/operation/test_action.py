@@ -194,4 +194,3 @@ async def test_a_change_of_mind_kills_it_once(fakes: FakeRooms) -> None:
     operation.remote_changed(replace(fakes.remote.now, actions=(action(7, status="aborting"),)))
 
     assert execution.is_aborted
-    assert operation.heeds_remote

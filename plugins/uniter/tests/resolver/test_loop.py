@@ -11,7 +11,7 @@ from plugins.uniter.tests.resolver.conftest import INSTALLED, STARTED
 
 from undercroft import AbortedError, SimpleWorker, Stop
 from undercroft_hookspecs import UndercroftError
-from undercroft_uniter.errors import Stopping, Waiting
+from undercroft_uniter.errors import HookFailed, Stopping, UnitGone, Waiting
 from undercroft_uniter.operation.executor import Executor
 from undercroft_uniter.operation.state import OperationKind, OperationState, Step
 from undercroft_uniter.operation.statefile import StateFile
@@ -25,16 +25,12 @@ from undercroft_uniter.resolver.loop import Loop
 class Moving(Operation):
     """An operation that takes the unit to a state."""
 
-    def __init__(self, state: OperationState, *, heeds: bool = False, changes: bool = False) -> None:
-        self.state, self.heeds, self.changes = state, heeds, changes
+    def __init__(self, state: OperationState, *, changes: bool = False) -> None:
+        self.state, self.changes = state, changes
         self.heard: list[Snapshot] = []
         self.gate: asyncio.Event | None = None
         self.begun = asyncio.Event()
         self.error: UndercroftError | None = None
-
-    @property
-    def heeds_remote(self) -> bool:
-        return self.heeds
 
     @property
     def changes_charm(self) -> bool:
@@ -51,6 +47,11 @@ class Moving(Operation):
 
     def remote_changed(self, snapshot: Snapshot) -> None:
         self.heard.append(snapshot)
+
+    def end(self) -> None:
+        self.error = HookFailed("start", "aborted")
+        if self.gate is not None:
+            self.gate.set()
 
 
 class Table:
@@ -202,8 +203,8 @@ async def test_an_operations_error_ends_it_and_the_local_state_is_as_it_was_writ
     assert table.local.state == INSTALLED
 
 
-async def test_who_heeds_hears_of_changes_while_it_runs(table: Table) -> None:
-    operation = Moving(STARTED, heeds=True)
+async def test_an_operation_hears_of_changes_while_it_runs(table: Table) -> None:
+    operation = Moving(STARTED)
     operation.gate = asyncio.Event()
     table.answers = [operation]
     running = table.start()
@@ -221,7 +222,7 @@ async def test_who_heeds_hears_of_changes_while_it_runs(table: Table) -> None:
 
 
 async def test_a_watch_that_fails_does_not_end_what_runs(table: Table) -> None:
-    operation = Moving(INSTALLED, heeds=True)
+    operation = Moving(INSTALLED)
     operation.gate = asyncio.Event()
     table.answers = [operation]
     running = table.start()
@@ -236,6 +237,19 @@ async def test_a_watch_that_fails_does_not_end_what_runs(table: Table) -> None:
     with pytest.raises(UndercroftError, match="lost sight"):
         await running
     assert table.local.state == INSTALLED
+
+
+async def test_what_runs_is_ended_when_the_unit_has_been_removed_whatever_becomes_of_it(table: Table) -> None:
+    operation = Moving(STARTED)
+    operation.gate = asyncio.Event()
+    table.answers = [operation]
+    running = table.start()
+    await operation.begun.wait()
+
+    table.remote.fail(UnitGone("it has been removed"))
+
+    with pytest.raises(UnitGone):
+        await running
 
 
 async def test_a_watch_that_fails_ends_a_wait(table: Table) -> None:

@@ -293,6 +293,29 @@ async def test_an_aborted_hook_is_killed(stage: Stage) -> None:
     assert (await running).failure == "aborted"
 
 
+async def test_a_hook_that_is_asked_to_end_may_tidy_up_and_has_failed(stage: Stage) -> None:
+    stage.script("hooks/install", "trap 'echo bye; exit 0' TERM; state-set a=b; echo $$ > pid; sleep 1000 & wait")
+    execution = await stage.execution()
+    running = asyncio.ensure_future(execution.run())
+    await until_written(stage.paths.charm / "pid")
+
+    execution.end()
+
+    assert (await running).failure == "aborted"
+    assert stage.log.said(logging.DEBUG, "install") == ["bye"]
+    assert await stage.of(UNIT, HookFacade).charm_state() == {}
+
+
+async def test_a_hook_that_is_asked_to_end_before_it_begins_never_does(stage: Stage) -> None:
+    stage.script("hooks/install", "echo here")
+    execution = await stage.execution()
+
+    execution.end()
+
+    assert (await execution.run()).failure == "aborted"
+    assert stage.log.said(logging.DEBUG, "install") == []
+
+
 async def test_a_name_that_is_a_path_is_no_script(stage: Stage) -> None:
     execution = await stage.executions.hook(HookInfo(kind=HookKind.INSTALL), "../../etc/passwd")
 

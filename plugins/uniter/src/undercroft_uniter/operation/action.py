@@ -41,11 +41,6 @@ class RunAction(Operation):
             return ""
         return f"action {self.action.name}"
 
-    @property
-    def heeds_remote(self) -> bool:
-        """Who asked for it may change their mind."""
-        return True
-
     async def prepare(self, state: OperationState) -> Outcome:
         """Check the action, and mark it as running; one that is not valid fails."""
         action, rooms = self.action, self._rooms
@@ -84,6 +79,11 @@ class RunAction(Operation):
             self._is_aborted = True
             _log.info("%s: aborting action %d", self._rooms.unit, self.action.id)
             self._execution.abort()
+
+    def end(self) -> None:
+        """End it."""
+        if self._execution is not None:
+            self._execution.end()
 
 
 class EndAction(Operation):

@@ -73,5 +73,10 @@ class RunCommands(Operation):
             _log.info("%s: commands are not run again after a reboot", self._rooms.unit)
         return await say_rebooting(state, self._rooms, by="juju-exec")
 
+    def end(self) -> None:
+        """End them."""
+        if self._execution is not None:
+            self._execution.end()
+
     def _answer_failure(self, error: UndercroftError) -> None:
         self._rooms.commands.answer(self.number, CommandsEnding(returncode=1, failure=str(error)))

@@ -103,6 +103,11 @@ class RunHook(Operation):
             state = self._seen(state)
         return Outcome(state=_next_state(hook.kind, state))
 
+    def end(self) -> None:
+        """End it."""
+        if self._execution is not None:
+            self._execution.end()
+
     def _script(self) -> str:
         if self.hook.kind.is_relation:
             return self._rooms.relations.prepare(self.hook)

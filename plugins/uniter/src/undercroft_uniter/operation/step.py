@@ -41,11 +41,6 @@ class Operation:
         """Nobody else may be in the charm's folder meanwhile."""
         return False
 
-    @property
-    def heeds_remote(self) -> bool:
-        """It is to be told of changes of what is wanted while it is executed."""
-        return False
-
     async def prepare(self, state: OperationState) -> Outcome:
         """Do what has to come before it is written down that the operation was begun."""
         del state
@@ -62,4 +57,7 @@ class Operation:
         return Outcome()
 
     def remote_changed(self, snapshot: Snapshot) -> None:
-        """Something else is wanted now."""
+        """Something else is wanted now, while it is on its way."""
+
+    def end(self) -> None:
+        """The unit has been removed: what runs is to end soon."""

@@ -6,7 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from undercroft_uniter.errors import Waiting
+from undercroft_hookspecs import UndercroftError
+from undercroft_uniter.errors import UnitGone, Waiting
 from undercroft_uniter.resolver.availability import is_available, set_available
 from undercroft_uniter.stopping import unless_stopped
 
@@ -90,20 +91,36 @@ class Loop:
 
     @asynccontextmanager
     async def _forwarding(self, operation: Operation) -> AsyncIterator[None]:
-        """Tell the operation of changes while it runs; a watch that fails is only heard of when it has ended."""
-        if not operation.heeds_remote:
-            yield
-            return
+        """Tell the operation of changes while it runs.
+
+        A watch that fails is only heard of when it has ended; if the unit has been removed, it is to end soon, and what
+        becomes of it then does not matter.
+        """
         forwarding = asyncio.create_task(self._forward(operation), name=f"forward to {operation}")
         try:
             yield
+        except UndercroftError as error:
+            gone = await _ended(forwarding)
+            if isinstance(gone, UnitGone):
+                raise gone from error
+            raise
         finally:
-            forwarding.cancel()
-            (outcome,) = await asyncio.gather(forwarding, return_exceptions=True)
-        if isinstance(outcome, Exception):
-            raise outcome
+            failure = await _ended(forwarding)
+        if failure is not None:
+            raise failure
 
-    async def _forward(self, operation: Operation) -> None:
-        while True:
-            await self._remote.changed()
-            operation.remote_changed(self._remote.snapshot())
+    async def _forward(self, operation: Operation) -> NoReturn:
+        try:
+            while True:
+                await self._remote.changed()
+                operation.remote_changed(self._remote.snapshot())
+        except UnitGone:
+            operation.end()
+            raise
+
+
+async def _ended(task: asyncio.Task[NoReturn]) -> Exception | None:
+    """Cancel a task, and give the error that it had ended with before."""
+    task.cancel()
+    (outcome,) = await asyncio.gather(task, return_exceptions=True)
+    return outcome if isinstance(outcome, Exception) else None

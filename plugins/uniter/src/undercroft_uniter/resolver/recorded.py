@@ -43,11 +43,6 @@ class Recorded(Operation):
         """As the operation does."""
         return self.operation.changes_charm
 
-    @property
-    def heeds_remote(self) -> bool:
-        """As the operation does."""
-        return self.operation.heeds_remote
-
     async def prepare(self, state: OperationState) -> Outcome:
         """Prepare it."""
         outcome = await self.operation.prepare(state)
@@ -69,3 +64,7 @@ class Recorded(Operation):
     def remote_changed(self, snapshot: Snapshot) -> None:
         """Tell it."""
         self.operation.remote_changed(snapshot)
+
+    def end(self) -> None:
+        """End it."""
+        self.operation.end()

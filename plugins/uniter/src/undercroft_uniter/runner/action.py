@@ -54,6 +54,10 @@ class ActionExecution:
         """Kill it: whoever asked for it has changed their mind."""
         self._process.abort()
 
+    def end(self) -> None:
+        """Ask it to end, and kill it in a few seconds."""
+        self._process.end()
+
     async def run(self) -> Ending:
         """Run it, write its changes if it succeeded, and finish its task."""
         try:

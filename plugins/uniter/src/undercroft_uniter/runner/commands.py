@@ -44,6 +44,10 @@ class BashExecution:
         """Kill them."""
         self._process.abort()
 
+    def end(self) -> None:
+        """Ask them to end, and kill them in a few seconds."""
+        self._process.end()
+
     async def run(self) -> Ending:
         """Run them, and write what they have changed if they ended with status 0; another is no failure."""
         context, code, failure = self._context, 1, ""

@@ -36,6 +36,10 @@ class HookExecution:
         """Kill it."""
         self._process.abort()
 
+    def end(self) -> None:
+        """Ask it to end, and kill it in a few seconds."""
+        self._process.end()
+
     async def run(self) -> Ending:
         """Run it, and write its changes if it succeeded; one that has no script does."""
         try:

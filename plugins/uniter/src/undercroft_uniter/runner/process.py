@@ -63,6 +63,13 @@ class CharmProcess:
         if self._program is not None:
             self._program.kill()
 
+    def end(self) -> None:
+        """Ask it to end, and kill it in a few seconds if it has not; before it has begun, it never will."""
+        if self._program is None or not self._program.has_ended:
+            self.is_aborted = True
+        if self._program is not None:
+            self._program.end()
+
     async def run(
         self,
         command: Command,
