@@ -88,7 +88,7 @@ class ProvisionerFacade(Protocol):
     async def set_detached(self, model: ModelId, entity: VolumeId | FilesystemId) -> None:
         """The entity is detached: its dying attachment goes. Raises NotValidError: the attachment is alive."""
 
-    async def set_snapshot(self, model: ModelId, filesystem: FilesystemId, snapshot: Snapshot) -> None:
+    async def set_snapshot(self, model: ModelId, entity: VolumeId | FilesystemId, snapshot: Snapshot) -> None:
         """What has become of a snapshot that was asked for; one that is dead goes. Nothing if it is gone."""
 
     async def set_trimmed(self, model: ModelId, filesystem: FilesystemId) -> None:

@@ -77,6 +77,8 @@ class Volume(Record, frozen=True, kw_only=True):
     """When it is dead, it is let go of, and not destroyed."""
     imported: str = ""
     """The provider's id of what is taken over, in place of making something."""
+    snapshots: tuple[Snapshot, ...] = ()
+    """In the order in which they were asked for."""
 
 
 class VolumeAttachment(Record, frozen=True, kw_only=True):

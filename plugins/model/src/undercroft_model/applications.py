@@ -21,7 +21,7 @@ from undercroft_model.options import describe_options, typed
 from undercroft_model.relations import add_peers, check_endpoints_kept
 from undercroft_model.rows import Config, Resource
 from undercroft_model.secrets import MODEL_OWNER
-from undercroft_model.storage.directives import check_directives
+from undercroft_model.storage.directives import check_directives, refuse_shared
 from undercroft_model.tables import APPLICATIONS, CONFIG, RESOURCES
 from undercroft_model.units import MAX_UNITS_AT_ONCE, OPERATIONS_PER_UNIT, add_to
 
@@ -133,6 +133,7 @@ async def refresh(
     if charm.subordinate != application.subordinate:
         raise NotValidError(f'cannot refresh "{name}": subordinacy cannot change', field="charm")
     _check_names(charm, {}, {}, resources or {})
+    refuse_shared(charm)
     await check_endpoints_kept(tx, model, name, charm)
     await _carry_config(tx, model, name, charm, config or {})
     await _replace_resources(tx, model, name, resources or {})

@@ -23,6 +23,7 @@ from undercroft_hookspecs.state import (
     Status,
     Unit,
 )
+from undercroft_hookspecs.storage import Usage
 from undercroft_hookspecs.storage_state import (
     Filesystem,
     FilesystemAttachment,
@@ -116,6 +117,8 @@ PORTS = ModelTable("ports", OpenedPorts)
 """(application, number)."""
 UNIT_STATE = ModelTable("unit-state", UnitState)
 """(application, number)."""
+STORAGE_USAGE = ModelTable("storage-usage", Usage)
+"""By the filesystem's id."""
 STORAGE_REQUESTS = ModelTable("storage-requests", StorageRequests)
 """(application, number)."""
 STORAGE = ModelTable("storage", StorageInstance)

@@ -29,6 +29,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "What goes on": ("status", "show-status-log", "debug-log", "store"),
     "Storage": (
         *("storage", "show-storage", "add-storage", "attach-storage", "detach-storage", "remove-storage"),
+        *("storage-resize", "storage-snapshot", "storage-trim", "import-filesystem"),
         *("storage-pools", "create-storage-pool", "update-storage-pool", "remove-storage-pool"),
     ),
     "Actions": ("run", "exec", "actions", "operations", "show-operation", "show-task", "cancel-task"),

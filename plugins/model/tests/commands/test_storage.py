@@ -74,7 +74,7 @@ def test_a_store_alone_asks_for_one_piece(undercroft: CommandLine, kept: Command
 
 def test_storage_is_a_table_for_people(kept: CommandLine) -> None:
     head, row = kept.ok("storage", "--format", "table").out.splitlines()
-    assert head.split() == ["Unit", "Storage", "ID", "Type", "Pool", "Size", "Status", "Message"]
+    assert head.split() == ["Unit", "Storage", "ID", "Type", "Pool", "Size", "Used", "Inodes", "Status", "Message"]
     assert row.split() == ["keeper/0", "data/0", "filesystem", "loop", "64", "MiB", "attached"]
     assert "/srv/data" in kept.ok("storage", "--filesystem", "--format", "table").out
 
@@ -92,6 +92,23 @@ def test_one_piece_is_shown(kept: CommandLine) -> None:
 def test_unit_is_given_more(kept: CommandLine) -> None:
     assert "added storage data to keeper/0" in kept.ok("add-storage", "keeper/0", "data=2,32M").err
     assert "takes at most 3 instances, 4 specified" in kept.refused("add-storage", "keeper/0", "data")
+
+
+def test_storage_is_asked_to_be_larger_trimmed_or_kept_as_it_is(kept: CommandLine) -> None:
+    assert "resizing data/0 to 128 MiB" in kept.ok("storage-resize", "data/0", "128M").err
+    assert "cannot be made smaller" in kept.refused("storage-resize", "data/0", "1M")
+    assert "is no size" in kept.refused("storage-resize", "data/0", "much")
+    assert "trimming data/0" in kept.ok("storage-trim", "data/0").err
+    assert "cannot make snapshots" in kept.refused("storage-snapshot", "data/0")
+    assert "not found" in kept.refused("storage-snapshot", "data/0", "first", "--remove")
+
+
+def test_filesystem_that_is_there_is_imported(kept: CommandLine) -> None:
+    said = kept.ok("import-filesystem", "loop", "volume-0-9", "data").err
+    assert 'importing "volume-0-9" from storage pool "loop" for storage "data"' in said
+    assert "imported storage data/1" in said
+    assert kept.json("storage")["storage"]["data/1"]["status"]["current"] == "pending"
+    assert "cannot import storage" in kept.refused("import-filesystem", "tmpfs", "x", "data")
 
 
 def test_attached_storage_is_kept_until_it_is_detached(kept: CommandLine) -> None:

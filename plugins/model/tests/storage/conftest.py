@@ -36,8 +36,15 @@ def _filesystems(_: Attributes, __: Path) -> FilesystemSource:
 
 
 PROVIDERS: Providers = {
-    "loop": StorageProvider(attributes=Attributes, volumes=_volumes, default_pools={"fast": Attributes(fs="xfs")}),
-    "rootfs": StorageProvider(attributes=Attributes, filesystems=_filesystems),
+    "loop": StorageProvider(
+        attributes=Attributes,
+        volumes=_volumes,
+        can=frozenset({"grow", "trim", "import"}),
+        default_pools={"fast": Attributes(fs="xfs")},
+    ),
+    "rootfs": StorageProvider(
+        attributes=Attributes, filesystems=_filesystems, can=frozenset({"release", "snapshot", "import"})
+    ),
     "cloud": StorageProvider(attributes=Attributes, volumes=_volumes, scope="model"),
 }
 

@@ -118,11 +118,14 @@ def remove_storage(session: Session, names: Sequence[str], no_destroy: bool, for
     """Remove storage, and destroy what is on it."""
 
     async def work(desk: Desk) -> None:
+        from undercroft_model.storage.care import check_release
         from undercroft_model.storage.ending import need_storage
         from undercroft_model.storage.ending import remove_storage as remove
 
         for name in names:
             await desk.look(need_storage, name)  # Nothing is removed where one of them is wrong.
+            if no_destroy:
+                await desk.look(check_release, name, providers=desk.operator.providers())
         for name in names:
             await desk.run(remove, name, destroy=not no_destroy, force=force)
             say(f"{'releasing' if no_destroy else 'removing'} {name}")
@@ -224,7 +227,7 @@ def _table(document: Mapping[str, Any], section: str) -> str:  # as Document
     heads: Sequence[str]
     rows: list[tuple[str, ...]]
     if section == "storage":
-        heads = ("Unit", "Storage ID", "Type", "Pool", "Size", "Status", "Message")
+        heads = ("Unit", "Storage ID", "Type", "Pool", "Size", "Used", "Inodes", "Status", "Message")
         rows = [
             (
                 next(iter((entry.get("attachments") or {}).get("units", {})), ""),
@@ -232,16 +235,28 @@ def _table(document: Mapping[str, Any], section: str) -> str:  # as Document
                 entry["kind"],
                 entry["pool"],
                 f"{entry['size']} MiB",
+                *_fullness(entry),
                 entry["status"]["current"],
                 entry["status"].get("message", ""),
             )
             for name, entry in entries.items()
         ]
-        return columns(heads, rows, right=("Size",))
+        return columns(heads, rows, right=("Size", "Used", "Inodes"))
     place = "Mountpoint" if section == "filesystems" else "Device"
     heads = ("Machine", "Storage ID", "ID", "Provider ID", place, "Size", "State", "Message")
     rows = [_entity(name, entry, place) for name, entry in entries.items()]
     return columns(heads, rows, right=("Size",))
+
+
+def _fullness(entry: Document) -> tuple[str, str]:
+    """How much of the space and of the inodes is used, in per cent."""
+    usage: Document = entry.get("usage", {})
+    if not usage:
+        return "", ""
+    return tuple(  # type: ignore[return-value]  # These two.
+        f"{100 * usage[used] / usage[size]:.0f}%" if usage[size] else ""
+        for used, size in (("used", "size"), ("inodes-used", "inodes"))
+    )
 
 
 def _entity(name: str, entry: Document, place: str) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def check_directives(charm: Charm, directives: Mapping[str, str]) -> None:
 
 
 def refuse_shared(charm: Charm) -> None:
-    """Refuse a charm that has its units share storage, as juju does: each would be given a piece of its own, in silence.
+    """Refuse a charm that has its units share storage, as juju does: each would have a piece of its own.
 
     Raises:
         NotValidError: it has; `field` is the store.

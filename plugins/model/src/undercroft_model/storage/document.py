@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from undercroft_hookspecs.state import Life
-from undercroft_model.reckoning import status_entry
+from undercroft_hookspecs.storage_state import Filesystem
+from undercroft_model.reckoning import status_entry, timestamp
 from undercroft_model.tables import (
     FILESYSTEM_ATTACHMENTS,
     FILESYSTEMS,
     STORAGE,
+    STORAGE_USAGE,
     UNITS,
     VOLUME_ATTACHMENTS,
     VOLUMES,
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from undercroft_hookspecs.identity import ModelId
+    from undercroft_hookspecs.storage import Usage
     from undercroft_hookspecs.storage_state import (
-        Filesystem,
         FilesystemAttachment,
+        Snapshot,
         StorageInstance,
         Volume,
         VolumeAttachment,
@@ -47,6 +50,8 @@ class StorageView:
     mounted: Mapping[str, FilesystemAttachment]
     machines: Mapping[str, str]
     """By unit."""
+    usage: Mapping[str, Usage] = field(default_factory=dict)
+    """By filesystem."""
 
 
 async def read_storage(tx: Transaction, model: ModelId) -> StorageView:
@@ -67,6 +72,7 @@ async def read_storage(tx: Transaction, model: ModelId) -> StorageView:
         filesystems=await read(FILESYSTEMS),
         mounted=await read(FILESYSTEM_ATTACHMENTS),
         machines=machines,
+        usage=await read(STORAGE_USAGE),
     )
 
 
@@ -99,10 +105,48 @@ def _instance(view: StorageView, instance: StorageInstance) -> dict[str, object]
         "status": status_entry(entity.status) if entity is not None else {"current": "detached", "since": ""},
         "persistent": "/" not in (instance.volume or instance.filesystem),
         "pool": instance.pool,
-        "size": instance.size_mib,
+        "size": _size(entity) if entity is not None else instance.size_mib,
     }
     units = _units(view, instance.id)
-    return entry | ({"attachments": {"units": units}} if units else {})
+    return entry | _care(view, entity) | ({"attachments": {"units": units}} if units else {})
+
+
+def _size(entity: Filesystem | Volume) -> int:
+    return entity.info.size_mib if entity.info is not None else entity.size_mib
+
+
+def _care(view: StorageView, entity: Filesystem | Volume | None) -> dict[str, object]:
+    """How full it is, how large it is to become, and what is kept of it: what juju does not tell."""
+    told: dict[str, object] = {}
+    if entity is None:
+        return told
+    if entity.info is not None and entity.size_mib > entity.info.size_mib:
+        told["wanted-size"] = entity.size_mib
+    if isinstance(entity, Filesystem) and (usage := view.usage.get(entity.id)) is not None:
+        told["usage"] = {
+            "size": usage.size_bytes,
+            "used": usage.used_bytes,
+            "inodes": usage.inodes,
+            "inodes-used": usage.inodes_used,
+        }
+    if entity.snapshots:
+        told["snapshots"] = {each.name: _snapshot(each) for each in entity.snapshots}
+    return told
+
+
+def _snapshot(snapshot: Snapshot) -> dict[str, object]:
+    if snapshot.life is not Life.ALIVE:
+        status = "removing"
+    elif snapshot.refused:
+        status = "refused"
+    else:
+        status = "pending" if snapshot.made is None else "made"
+    entry: dict[str, object] = {"status": status, "provider-id": snapshot.provider_id}
+    if snapshot.made is not None:
+        entry["made"] = timestamp(snapshot.made)
+    if snapshot.refused:
+        entry["message"] = snapshot.refused
+    return entry
 
 
 def _units(view: StorageView, storage: str) -> dict[str, object]:
@@ -124,12 +168,13 @@ def _filesystem(view: StorageView, filesystem: Filesystem) -> dict[str, object]:
         "storage": filesystem.storage,
         "attachments": {},
         "pool": filesystem.pool,
-        "size": filesystem.info.size_mib if filesystem.info is not None else filesystem.size_mib,
+        "size": _size(filesystem),
         "life": str(filesystem.life),
         "status": status_entry(filesystem.status),
     }
     if filesystem.volume:
         entry["volume"] = filesystem.volume
+    entry |= _care(view, filesystem)
     mounted = view.mounted.get(filesystem.id)
     if mounted is not None:
         machine = {
@@ -147,7 +192,7 @@ def _volume(view: StorageView, volume: Volume) -> dict[str, object]:
         "storage": volume.storage,
         "attachments": {},
         "pool": volume.pool,
-        "size": volume.info.size_mib if volume.info is not None else volume.size_mib,
+        "size": _size(volume),
         "persistent": volume.info.persistent if volume.info is not None else False,
         "life": str(volume.life),
         "status": status_entry(volume.status),

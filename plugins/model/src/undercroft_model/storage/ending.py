@@ -24,11 +24,13 @@ from undercroft_hookspecs.storage_state import (
 )
 from undercroft_model.charmrecords import charm_of, need_application
 from undercroft_model.cleanups import note_loss
+from undercroft_model.storage.directives import check_count
 from undercroft_model.storage.mountpoints import check_mount_point, mount_point
 from undercroft_model.tables import (
     FILESYSTEM_ATTACHMENTS,
     FILESYSTEMS,
     STORAGE,
+    STORAGE_USAGE,
     UNITS,
     VOLUME_ATTACHMENTS,
     VOLUMES,
@@ -104,7 +106,7 @@ async def attach_storage(tx: Transaction, model: ModelId, storage: str, unit: st
 
     Raises:
         NotFoundError: there is no such storage or unit, or the unit's charm has no such store.
-        NotValidError: it is attached, on its way out, still being detached, or on another machine.
+        NotValidError: it is attached, on its way out, still being detached, on another machine, or one too many.
     """
     instance = await need_storage(tx, model, storage)
     record = await need_unit(tx, model, unit)
@@ -122,6 +124,8 @@ async def attach_storage(tx: Transaction, model: ModelId, storage: str, unit: st
             message = f"storage {storage} is on machine {machine}, and {unit} on {record.machine}"
             raise NotValidError(message, field="storage")
     spec = charm.storage[store]
+    with_it = [each for each in await storage_of(tx, model, unit) if parts_of(each.id)[0] == store]
+    check_count(len(with_it) + 1, spec, store=store)
     if instance.volume:
         held = VolumeAttachment(volume=instance.volume, machine=record.machine, read_only=spec.read_only)
         await _attach(tx, model, VOLUME_ATTACHMENTS, instance.volume, held)
@@ -146,14 +150,14 @@ async def let_unit_go(tx: Transaction, model: ModelId, unit: str) -> None:
 async def let_go(tx: Transaction, model: ModelId, storage: str, unit: str) -> None:
     """A unit has let go of a piece of storage, or is gone; nothing if it is not with that unit.
 
-    What is bound to a machine goes with the unit that it was made for, unless that lives on.
+    What is bound to a machine goes with the unit that it was made for, unless that lives on, or it was imported.
     """
     instance = await tx.get(STORAGE.of(model), *parts_of(storage))
     if instance is None or instance.unit != unit:
         return
     owner = await tx.get(UNITS.of(model), *parts_of(unit))
     is_bound = "/" in (instance.volume or instance.filesystem)
-    goes = is_bound and (owner is None or owner.life is not Life.ALIVE)
+    goes = is_bound and not instance.imported and (owner is None or owner.life is not Life.ALIVE)
     life = Life.DYING if goes else instance.life
     _put(tx, model, msgspec.structs.replace(instance, unit="", attachment=Life.ALIVE, life=life))
     await advance(tx, model, storage)
@@ -173,6 +177,7 @@ async def advance(tx: Transaction, model: ModelId, storage: str) -> None:
         return
     if filesystem and volume:
         tx.delete(FILESYSTEMS.of(model), *parts_of(filesystem))
+        tx.delete(STORAGE_USAGE.of(model), *parts_of(filesystem))
     elif filesystem and not await _is_gone(tx, model, FILESYSTEMS, filesystem, releasing=releasing):
         return
     if volume and not await _is_gone(tx, model, VOLUMES, volume, releasing=releasing):
@@ -182,10 +187,10 @@ async def advance(tx: Transaction, model: ModelId, storage: str) -> None:
 
 
 async def doom_storage(tx: Transaction, model: ModelId, storage: str) -> None:
-    """A piece of storage goes with its model; nothing if it does already, or is gone."""
+    """A piece of storage goes with its model; nothing if it does already, or is gone. What was imported is kept."""
     instance = await tx.get(STORAGE.of(model), *parts_of(storage))
     if instance is not None and instance.life is Life.ALIVE:
-        _put(tx, model, msgspec.structs.replace(instance, life=Life.DYING, unit=""))
+        _put(tx, model, msgspec.structs.replace(instance, life=Life.DYING, unit="", releasing=instance.imported))
         await advance(tx, model, storage)
 
 

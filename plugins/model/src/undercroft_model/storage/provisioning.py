@@ -17,6 +17,7 @@ from undercroft_model.tables import (
     FILESYSTEMS,
     MACHINES,
     MODEL,
+    STORAGE_USAGE,
     VOLUME_ATTACHMENTS,
     VOLUMES,
     parts_of,
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from undercroft_hookspecs.identity import FilesystemId, HostId, ModelId
-    from undercroft_hookspecs.storage import AttachInfo, FilesystemInfo, VolumeInfo
+    from undercroft_hookspecs.storage import AttachInfo, FilesystemInfo, Usage, VolumeInfo
+    from undercroft_hookspecs.storage_state import Snapshot
     from undercroft_hookspecs.store import Store
     from undercroft_hookspecs.worker import Clock
     from undercroft_model.table import ModelTable
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", Filesystem, Volume)
 A = TypeVar("A", FilesystemAttachment, VolumeAttachment)
+
+WORTH_WRITING = 0.01
+"""Of its size: a filesystem that is fuller or emptier by less is not written down again."""
 
 STATUSES = frozenset({"pending", "attaching", "attached", "detaching", "detached", "destroying", "error"})
 
@@ -125,6 +130,43 @@ class HostStorage:
 
         await self._change(decide)
 
+    async def set_snapshot(self, model: ModelId, entity: VolumeId | FilesystemId, snapshot: Snapshot) -> None:
+        """What has become of a snapshot that was asked for; one that is dead goes."""
+
+        async def decide(tx: Transaction) -> None:
+            if isinstance(entity, VolumeId):
+                await _kept(tx, VOLUMES, model, str(entity), snapshot)
+            else:
+                await _kept(tx, FILESYSTEMS, model, str(entity), snapshot)
+
+        await self._change(decide)
+
+    async def set_trimmed(self, model: ModelId, filesystem: FilesystemId) -> None:
+        """The volume has just been told what the filesystem does not use."""
+        now = self._clock.now()
+
+        async def decide(tx: Transaction) -> None:
+            known = await tx.get(FILESYSTEMS.of(model), *parts_of(str(filesystem)))
+            if known is not None:
+                changed = msgspec.structs.replace(known, trimmed=now)
+                tx.put(FILESYSTEMS.of(model), *parts_of(str(filesystem)), record=changed)
+
+        await self._change(decide)
+
+    async def set_usage(self, model: ModelId, usage: Mapping[FilesystemId, Usage]) -> None:
+        """How full filesystems are; what has changed by less than a hundredth is not written."""
+
+        async def decide(tx: Transaction) -> None:
+            for filesystem, told in usage.items():
+                parts = parts_of(str(filesystem))
+                known = await tx.get(STORAGE_USAGE.of(model), *parts)
+                if known is not None and not _is_news(known, told):
+                    tx.unwatched(STORAGE_USAGE.of(model), *parts)
+                elif await tx.get(FILESYSTEMS.of(model), *parts) is not None:
+                    tx.put(STORAGE_USAGE.of(model), *parts, record=told)
+
+        await self._change(decide)
+
     async def set_status(
         self, model: ModelId, entity: VolumeId | FilesystemId, current: str, message: str = ""
     ) -> None:
@@ -152,6 +194,7 @@ class HostStorage:
                 await self._advance(tx, model, await _bury(tx, VOLUMES, model, str(entity)))
             else:
                 await self._advance(tx, model, await _bury(tx, FILESYSTEMS, model, str(entity)))
+                tx.delete(STORAGE_USAGE.of(model), *parts_of(str(entity)))
 
         await self._change(decide)
 
@@ -177,6 +220,15 @@ def _here(entities: Mapping[str, E], attachments: Mapping[str, A], machine: str)
     return found
 
 
+def _is_news(known: Usage, told: Usage) -> bool:
+    if (known.size_bytes, known.inodes) != (told.size_bytes, told.inodes):
+        return True
+    return (
+        abs(known.used_bytes - told.used_bytes) >= known.size_bytes * WORTH_WRITING
+        or abs(known.inodes_used - told.inodes_used) > known.inodes * WORTH_WRITING
+    )
+
+
 def _check_same(entity: str, known: str, told: str) -> None:
     if not told:
         raise NotValidError(f"{entity} needs its provider's id", field="provider_id")
@@ -197,6 +249,20 @@ async def _detached(tx: Transaction, table: ModelTable[A], model: ModelId, entit
     if known.life is Life.ALIVE:
         raise NotValidError(f"{entity} is to be attached", field="entity")
     tx.delete(table.of(model), *parts_of(entity))
+
+
+async def _kept(tx: Transaction, table: ModelTable[E], model: ModelId, entity: str, snapshot: Snapshot) -> None:
+    known = await tx.get(table.of(model), *parts_of(entity))
+    if known is None:
+        return
+    told = []
+    for each in known.snapshots:
+        if each.name != snapshot.name:
+            told.append(each)
+        elif snapshot.life is not Life.DEAD:
+            # That it is to go may have been said while it was being made.
+            told.append(msgspec.structs.replace(snapshot, life=each.life))
+    tx.put(table.of(model), *parts_of(entity), record=msgspec.structs.replace(known, snapshots=tuple(told)))
 
 
 async def _say(tx: Transaction, table: ModelTable[E], model: ModelId, entity: str, status: Status) -> None:
