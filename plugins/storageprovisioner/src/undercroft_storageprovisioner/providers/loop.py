@@ -13,6 +13,7 @@ from undercroft.linux import mountinfo
 from undercroft_hookspecs import AttachInfo, NotFoundError, PermanentError, VolumeId, VolumeInfo
 from undercroft_storageprovisioner.linux import loops
 from undercroft_storageprovisioner.names import file_name
+from undercroft_storageprovisioner.room import check_room
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import AttachParams, Clock, VolumeParams
@@ -62,7 +63,7 @@ class LoopVolumes:
         file = self._file(volume)
         if await in_thread(loops.loops_of, file):
             raise PermanentError(f"{file} is still attached")
-        await in_thread(file.unlink, missing_ok=True)
+        await in_thread(_remove, file)
 
     async def grow(self, volume: VolumeId, size_mib: int) -> VolumeInfo:
         """Make the volume larger, while it is attached if it is; nothing if it is as large."""
@@ -79,6 +80,7 @@ class LoopVolumes:
         if file.is_symlink() or (file.exists() and not file.is_file()):
             raise PermanentError(f"{file} is there, and is no file of ours")
         if not file.exists():
+            check_room(self._folder, size_mib)
             _allocate(file, size_mib)
         size = file.stat().st_size
         if size < size_mib * MIB:
@@ -97,7 +99,9 @@ class LoopVolumes:
     def _grow(self, volume: VolumeId, size_mib: int) -> VolumeInfo:
         file = self._file(volume)
         with file.open("r+b") as opened:
-            if file.stat().st_size < size_mib * MIB:
+            size = file.stat().st_size
+            if size < size_mib * MIB:
+                check_room(self._folder, size_mib - size // MIB)
                 os.posix_fallocate(opened.fileno(), 0, size_mib * MIB)
                 os.fsync(opened.fileno())
         for loop in loops.loops_of(file):
@@ -105,9 +109,20 @@ class LoopVolumes:
         return VolumeInfo(provider_id=file.name, size_mib=file.stat().st_size // MIB)
 
 
+def _part(file: Path) -> Path:
+    """What a file is while it is being made."""
+    return file.with_name(f".{file.name}.part")
+
+
+def _remove(file: Path) -> None:
+    """Remove a file, and what is left of one whose making was cut off."""
+    _part(file).unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
+
+
 def _allocate(file: Path, size_mib: int) -> None:
     """Make a file that is whole or not there: a full disk leaves nothing behind."""
-    part = file.with_name(f".{file.name}.part")
+    part = _part(file)
     part.unlink(missing_ok=True)
     opened = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

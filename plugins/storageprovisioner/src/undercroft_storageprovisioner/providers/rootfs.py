@@ -18,11 +18,11 @@ from undercroft.files import in_thread
 from undercroft_hookspecs import AttachInfo, FilesystemId, FilesystemInfo, NotValidError, PermanentError
 from undercroft_storageprovisioner.linux import mounts
 from undercroft_storageprovisioner.names import file_name
+from undercroft_storageprovisioner.room import check_room
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import AttachParams, FilesystemParams, VolumeId
 
-MIB = 1024 * 1024
 CLAIM = ".undercroft-storage"
 """The file in a folder of `directory` that says whose it is."""
 
@@ -65,7 +65,7 @@ class RootfsFilesystems:
         own = self._own(filesystem)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not own.exists():
-            _check_room(self._folder, size_mib)
+            check_room(self._folder, size_mib)
             own.mkdir(mode=0o755)
         return FilesystemInfo(provider_id=own.name, size_mib=size_mib)
 
@@ -119,7 +119,7 @@ class DirectoryFilesystems:
         note = self._note(filesystem)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not note.exists():
-            _check_room(self._folder, size_mib)
+            check_room(self._folder, size_mib)
             note.write_text("")
         return FilesystemInfo(provider_id=note.name, size_mib=size_mib)
 
@@ -180,12 +180,6 @@ def _read_claim(folder: int) -> str | None:
         return None
     with os.fdopen(claim) as file:
         return file.read(4096)
-
-
-def _check_room(folder: Path, size_mib: int) -> None:
-    free = shutil.disk_usage(folder).free // MIB
-    if free < size_mib:
-        raise PermanentError(f"{folder} has room for {free} MiB, not for {size_mib}")
 
 
 def _remove_all(folder: Path) -> None:
