@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from undercroft_conformance import store_conformance, worker_conformance
-from undercroft_conformance.checks import storage
+from undercroft_conformance import storage_conformance, store_conformance, worker_conformance
 from undercroft_conformance.rules import storage as storage_rules
 from undercroft_conformance.rules import store as store_rules
 from undercroft_conformance.rules import worker as worker_rules
@@ -20,7 +19,7 @@ PAGE = Path(__file__).parents[3] / "docs/reference/conformance.md"
 CHECKED = {
     "The rules for a plugin and its workers": [check.rule for check in worker_conformance.CHECKS],
     "The rules for a store": [check.rule for check in store_conformance.CHECKS],
-    "The rules for a source of storage": [check.rule for check in storage.CHECKS],
+    "The rules for a source of storage": [check.rule for check in storage_conformance.CHECKS],
 }
 RULES = [rule for rules in CHECKED.values() for rule in rules]
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from undercroft_conformance import StorageProviderConformance
-from undercroft_conformance.checks.storage import CHECKS, StorageCase
+from undercroft_conformance.checks.storage import Maker, StorageCase
 from undercroft_conformance.drive import judge
+from undercroft_conformance.storage_conformance import CHECKS
 from undercroft_conformance.verdict import RuleBroken
 from undercroft_hookspecs import (
     AttachInfo,
@@ -22,6 +27,9 @@ from undercroft_hookspecs import (
     FilesystemParams,
     FilesystemSource,
     NotFoundError,
+    NotValidError,
+    PermanentError,
+    StorageProvider,
     VolumeId,
     VolumeInfo,
     VolumeParams,
@@ -29,8 +37,12 @@ from undercroft_hookspecs import (
 )
 
 
+class Attributes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pool of folders has no attributes."""
+
+
 class Folders:
-    """Filesystems that are folders; a symbolic link is what attaches one."""
+    """Filesystems that are folders; a symbolic link is what attaches one. They can do all that can be asked for."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "folders"
@@ -38,44 +50,93 @@ class Folders:
     def place(self, entity: FilesystemId | VolumeId) -> Path:
         return self.root / str(entity).replace("/", "-")
 
+    def size(self, entity: FilesystemId | VolumeId, least: int) -> int:
+        kept = self.root / f"{self.place(entity).name}.size"
+        size = max(least, int(kept.read_text()) if kept.exists() else 0)
+        kept.write_text(str(size))
+        return size
+
     async def create(self, params: FilesystemParams) -> FilesystemInfo:
         self.place(params.filesystem).mkdir(parents=True, exist_ok=True)
-        return FilesystemInfo(provider_id=self.place(params.filesystem).name, size_mib=params.size_mib)
+        size = self.size(params.filesystem, params.size_mib)
+        return FilesystemInfo(provider_id=self.place(params.filesystem).name, size_mib=size)
 
     async def attach(self, params: AttachParams) -> AttachInfo:
         assert params.path is not None
+        if params.read_only:
+            raise PermanentError("a link keeps nobody from writing")
+        if not self.place(params.entity).is_dir():
+            raise NotFoundError(str(params.entity))
         if not params.path.is_symlink():
             params.path.symlink_to(self.place(params.entity))
         return AttachInfo(path=str(params.path))
 
     async def detach(self, params: AttachParams) -> None:
         assert params.path is not None
-        params.path.unlink(missing_ok=True)
+        if params.path.is_symlink():
+            params.path.unlink()
 
     async def destroy(self, filesystem: FilesystemId) -> None:
         shutil.rmtree(self.place(filesystem), ignore_errors=True)
+        (self.root / f"{self.place(filesystem).name}.size").unlink(missing_ok=True)
+
+    async def grow(self, entity: FilesystemId, size_mib: int) -> FilesystemInfo:
+        return FilesystemInfo(provider_id=self.place(entity).name, size_mib=self.size(entity, size_mib))
+
+    async def snapshot(self, entity: FilesystemId, name: str) -> str:
+        kept = self.root / f"{self.place(entity).name}@{name}"
+        kept.mkdir(exist_ok=True)
+        return kept.name
+
+    async def remove_snapshot(self, entity: FilesystemId, name: str) -> None:
+        shutil.rmtree(self.root / f"{self.place(entity).name}@{name}", ignore_errors=True)
+
+    async def release(self, entity: FilesystemId) -> None:
+        pass
+
+    async def take_over(self, entity: FilesystemId, provider_id: str) -> FilesystemInfo:
+        if not (self.root / provider_id).is_dir():
+            raise NotFoundError(provider_id)
+        return FilesystemInfo(provider_id=provider_id, size_mib=1)
 
 
 class Devices:
     """Volumes that are only written down."""
 
+    def __init__(self) -> None:
+        self.made: dict[VolumeId | FilesystemId, int] = {}
+
     async def create(self, params: VolumeParams) -> VolumeInfo:
-        return VolumeInfo(provider_id=f"volume-{params.volume}", size_mib=params.size_mib)
+        size = self.made[params.volume] = max(params.size_mib, self.made.get(params.volume, 0))
+        return VolumeInfo(provider_id=f"volume-{params.volume}", size_mib=size)
 
     async def attach(self, params: AttachParams) -> AttachInfo:
-        return AttachInfo(device_name="vdb")
+        if params.entity not in self.made:
+            raise NotFoundError(str(params.entity))
+        return AttachInfo(device_name="vdb", read_only=params.read_only)
 
     async def detach(self, params: AttachParams) -> None:
         pass
 
     async def destroy(self, volume: VolumeId) -> None:
-        pass
+        self.made.pop(volume, None)
+
+
+# Any: as the provider's own struct of attributes.
+def provider(kind: type[Folders] = Folders) -> StorageProvider[Any]:
+    """A provider of folders."""
+    return StorageProvider(
+        attributes=Attributes,
+        filesystems=lambda _, folder: kind(folder),
+        can=frozenset({"grow", "snapshot", "release", "import"}),
+        default_pools={"plain": Attributes()},
+    )
 
 
 class TestFolders(StorageProviderConformance):
     @pytest.fixture
-    def source(self, tmp_path: Path) -> FilesystemSource:
-        return Folders(tmp_path)
+    def provider(self) -> StorageProvider[Any]:  # as above
+        return provider()
 
 
 class TestDevices(StorageProviderConformance):
@@ -84,6 +145,12 @@ class TestDevices(StorageProviderConformance):
     @pytest.fixture
     def source(self) -> VolumeSource:
         return Devices()
+
+
+class TestFoldersWithoutAProvider(StorageProviderConformance):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> FilesystemSource:
+        return Folders(tmp_path)
 
 
 class HasNoName(Folders):
@@ -119,6 +186,8 @@ class IsSomewhereElse(Folders):
 class AttachesOnce(Folders):
     async def attach(self, params: AttachParams) -> AttachInfo:
         assert params.path is not None
+        if params.read_only:
+            raise PermanentError("a link keeps nobody from writing")
         params.path.symlink_to(self.place(params.entity))
         return AttachInfo(path=str(params.path))
 
@@ -146,7 +215,9 @@ class DetachesWhatIsThere(Folders):
 
 class DestroysWhatIsThere(Folders):
     async def destroy(self, filesystem: FilesystemId) -> None:
-        shutil.rmtree(self.place(filesystem))
+        if not self.place(filesystem).exists():
+            raise NotFoundError(str(filesystem))
+        await super().destroy(filesystem)
 
 
 class KeepsWhatIsDestroyed(Folders):
@@ -173,6 +244,133 @@ class Blocks(Folders):
         return await super().create(params)
 
 
+class ForgetsSizes(Folders):
+    """It says nothing of a size that it does not give."""
+
+    def size(self, entity: FilesystemId | VolumeId, least: int) -> int:
+        kept = self.root / f"{self.place(entity).name}.size"
+        if not kept.exists():
+            kept.write_text(str(least))
+        return int(kept.read_text())
+
+
+class OverflowsForEver(Folders):
+    async def create(self, params: FilesystemParams) -> FilesystemInfo:
+        if params.size_mib > 1 << 40:
+            raise OverflowError("too large")
+        return await super().create(params)
+
+
+class ForgetsTheMachine(Folders):
+    def place(self, entity: FilesystemId | VolumeId) -> Path:
+        return self.root / str(entity).rpartition("/")[2]
+
+
+class AttachesNothing(Folders):
+    async def attach(self, params: AttachParams) -> AttachInfo:
+        self.place(params.entity).mkdir(parents=True, exist_ok=True)
+        return await super().attach(params)
+
+
+class WritesAllTheSame(Folders):
+    async def attach(self, params: AttachParams) -> AttachInfo:
+        return await super().attach(replace(params, read_only=False))
+
+
+class HidesContent(Folders):
+    async def attach(self, params: AttachParams) -> AttachInfo:
+        assert params.path is not None
+        if params.path.is_dir() and not params.path.is_symlink():
+            shutil.rmtree(params.path)
+        return await super().attach(params)
+
+
+class DoesOneThingAtATime(Folders):
+    busy = False
+
+    async def create(self, params: FilesystemParams) -> FilesystemInfo:
+        if self.busy:
+            raise NotValidError("busy", field="filesystem")
+        self.busy = True
+        await asyncio.sleep(0.001)
+        self.busy = False
+        return await super().create(params)
+
+
+class IsLeftBusy(DoesOneThingAtATime):
+    pass
+
+
+class RemembersInMemory(Folders):
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.made: list[str] = []
+
+    async def create(self, params: FilesystemParams) -> FilesystemInfo:
+        name = str(params.filesystem)
+        if name not in self.made:
+            self.made.append(name)
+        info = await super().create(params)
+        return FilesystemInfo(provider_id=f"{info.provider_id}-of-{id(self.made)}", size_mib=info.size_mib)
+
+
+class DetachesItsOwn(Folders):
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.attached: set[Path | None] = set()
+
+    async def attach(self, params: AttachParams) -> AttachInfo:
+        assert params.path is not None
+        if params.path.is_symlink() and params.path not in self.attached:
+            raise PermanentError("somebody else's")
+        self.attached.add(params.path)
+        return await super().attach(params)
+
+    async def detach(self, params: AttachParams) -> None:
+        if params.path in self.attached:
+            self.attached.discard(params.path)
+            await super().detach(params)
+
+
+class GrowsOnce(Folders):
+    async def grow(self, entity: FilesystemId, size_mib: int) -> FilesystemInfo:
+        if self.size(entity, 0) >= size_mib:
+            raise NotValidError("it is that large", field="size_mib")
+        return await super().grow(entity, size_mib)
+
+
+class SnapshotsTwice(Folders):
+    taken = 0
+
+    async def snapshot(self, entity: FilesystemId, name: str) -> str:
+        self.taken += 1
+        return await super().snapshot(entity, f"{name}-{self.taken}")
+
+
+class ReleasesOnce(Folders):
+    released = False
+
+    async def release(self, entity: FilesystemId) -> None:
+        if self.released:
+            raise NotFoundError(str(entity))
+        self.released = True
+
+
+class TakesAnything(Folders):
+    async def take_over(self, entity: FilesystemId, provider_id: str) -> FilesystemInfo:
+        return FilesystemInfo(provider_id=provider_id, size_mib=1)
+
+
+class MakesItsFolder(Folders):
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.root.mkdir(parents=True, exist_ok=True)
+
+
+class Loose(msgspec.Struct):
+    """Attributes that can be changed, and are not looked at."""
+
+
 BAD_SOURCES: Mapping[str, type[Folders]] = {
     "create-info": HasNoName,
     "create-twice": MakesAnother,
@@ -189,6 +387,27 @@ BAD_SOURCES: Mapping[str, type[Folders]] = {
     "keeps-data": ClearsOnDetach,
     "source-clean": LeaksDescriptors,
     "source-loop-free": Blocks,
+    "size-larger": ForgetsSizes,
+    "size-absurd": OverflowsForEver,
+    "ids-apart": ForgetsTheMachine,
+    "attach-missing": AttachesNothing,
+    "attach-read-only": WritesAllTheSame,
+    "attach-content": HidesContent,
+    "at-once": DoesOneThingAtATime,
+    "call-cancelled": IsLeftBusy,
+    "restart-same": RemembersInMemory,
+    "restart-clean": DetachesItsOwn,
+    "provider-source": MakesItsFolder,
+    "grow": GrowsOnce,
+    "snapshot": SnapshotsTwice,
+    "release": ReleasesOnce,
+    "import-missing": TakesAnything,
+}
+# Any: as the provider's own struct of attributes.
+BAD_PROVIDERS: Mapping[str, StorageProvider[Any]] = {
+    "provider-attributes": replace(provider(), attributes=Loose),
+    "provider-pools": replace(provider(), default_pools={"7 of them": Attributes()}),
+    "provider-can": replace(provider(), can=frozenset({"trim", "import", "fly"})),  # type: ignore[arg-type]
 }
 
 
@@ -197,10 +416,12 @@ BAD_SOURCES: Mapping[str, type[Folders]] = {
 @pytest.mark.parametrize("rule", [check.rule.id for check in CHECKS])
 def test_a_source_that_breaks_a_rule_is_caught_by_its_name(rule: str, tmp_path: Path) -> None:
     (check,) = (check for check in CHECKS if check.rule.id == rule)
-    source = BAD_SOURCES[rule](tmp_path)
+    made = BAD_PROVIDERS[rule] if rule in BAD_PROVIDERS else provider(BAD_SOURCES[rule])
+    maker = Maker(made)
+    source = maker.source("filesystem", tmp_path / "storage")
 
     with pytest.raises(RuleBroken) as caught:
-        judge(check, lambda bench: StorageCase(source, "filesystem", 16, tmp_path, bench), loop="uvloop")
+        judge(check, lambda bench: StorageCase(source, "filesystem", 16, tmp_path, bench, maker=maker), loop="uvloop")
 
     assert caught.value.rule.id == rule
     assert check.rule.sentence in str(caught.value)

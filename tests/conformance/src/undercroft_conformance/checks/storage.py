@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from undercroft_conformance.drive import Bench, left_behind, look, turns
 from undercroft_conformance.leaks import lines
@@ -19,56 +21,102 @@ from undercroft_hookspecs.storage import (
     FilesystemInfo,
     FilesystemParams,
     FilesystemSource,
+    StorageProvider,
     VolumeInfo,
     VolumeParams,
     VolumeSource,
 )
 
-NUMBERS = (0, 1)
+FIRST, SECOND = "0/0", "0/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A provider, with what a pool of it has for attributes, as an operator writes them."""
+
+    provider: StorageProvider[Any]  # Any: each provider has a struct of attributes of its own.
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    def source(self, kind: Literal["filesystem", "volume"], folder: Path) -> FilesystemSource | VolumeSource:
+        """Its source for the storage in a folder. Raises Broken: it makes none of that kind."""
+        make = self.provider.filesystems if kind == "filesystem" else self.provider.volumes
+        expect(make is not None, f"the provider makes no {kind}s")
+        assert make is not None, "it was just looked at"
+        return make(msgspec.convert(dict(self.attributes), self.provider.attributes, strict=False), folder)
 
 
 @dataclass(frozen=True, slots=True)
 class StorageCase:
-    """One source, with how large things shall be and the folder under which they are mounted."""
+    """One source, with how large things shall be and the folder under which they are mounted.
+
+    With `maker` what needs more than one source is judged, too: it made this one, in `folder / "storage"`.
+    """
 
     source: FilesystemSource | VolumeSource
     kind: Literal["filesystem", "volume"]
     size_mib: int
     folder: Path
     bench: Bench = field(default_factory=Bench)
+    keeps_data: bool = True
+    maker: Maker | None = None
 
-    async def create(self, number: int = 0) -> FilesystemInfo | VolumeInfo:
+    @property
+    def known_maker(self) -> Maker:
+        """The provider. Raises NotApplicable: it was not given."""
+        if self.maker is None:
+            raise NotApplicable("the class has no fixture `provider`")
+        return self.maker
+
+    def anew(self) -> StorageCase:
+        """The same storage with a source that knows nothing of the former one, as after a restart."""
+        return replace(self, source=self.known_maker.source(self.kind, self.folder / "storage"))
+
+    async def create(self, entity: str = FIRST, *, size_mib: int = 0) -> FilesystemInfo | VolumeInfo:
         """Create an entity."""
+        size = size_mib or self.size_mib
         if self.kind == "filesystem":
-            params = FilesystemParams(filesystem=FilesystemId.parse(f"0/{number}"), size_mib=self.size_mib)
+            params = FilesystemParams(filesystem=FilesystemId.parse(entity), size_mib=size)
             return await self.source.create(params)  # type: ignore[arg-type]  # `kind` says which source it is.
-        wanted = VolumeParams(volume=VolumeId.parse(f"0/{number}"), size_mib=self.size_mib)
+        wanted = VolumeParams(volume=VolumeId.parse(entity), size_mib=size)
         return await self.source.create(wanted)  # type: ignore[arg-type]
 
-    def attachment(self, provider_id: str, number: int = 0) -> AttachParams:
+    def attachment(self, provider_id: str, entity: str = FIRST, *, read_only: bool = False) -> AttachParams:
         """How an entity is attached."""
         identity = FilesystemId if self.kind == "filesystem" else VolumeId
-        path = self.folder / f"mount-{number}" if self.kind == "filesystem" else None
-        entity = identity.parse(f"0/{number}")
-        return AttachParams(entity=entity, provider_id=provider_id, machine=MachineId.parse("0"), path=path)
+        path = self.folder / f"mount-{entity.replace('/', '-')}" if self.kind == "filesystem" else None
+        return AttachParams(
+            entity=identity.parse(entity),
+            provider_id=provider_id,
+            machine=MachineId.parse("0"),
+            read_only=read_only,
+            path=path,
+        )
 
-    async def destroy(self, number: int = 0) -> None:
+    async def destroy(self, entity: str = FIRST) -> None:
         """Destroy an entity."""
         identity = FilesystemId if self.kind == "filesystem" else VolumeId
-        await self.source.destroy(identity.parse(f"0/{number}"))  # type: ignore[arg-type]
+        await self.source.destroy(identity.parse(entity))  # type: ignore[arg-type]
+
+    async def round(self, entity: str = FIRST) -> None:
+        """Create, attach, detach and destroy an entity."""
+        info = await self.create(entity)
+        params = self.attachment(info.provider_id, entity)
+        await self.source.attach(params)
+        await self.source.detach(params)
+        await self.destroy(entity)
 
     @asynccontextmanager
-    async def tidied(self) -> AsyncIterator[None]:
+    async def tidied(self, *entities: str) -> AsyncIterator[None]:
         """Afterwards nothing is there, whatever happened."""
         try:
             yield
         finally:
-            for number in NUMBERS:
+            for entity in entities or (FIRST, SECOND):
                 with suppress(Exception):  # Whatever is wrong with it has been found, or will be by its own rule.
-                    info = await self.create(number)
-                    await self.source.detach(self.attachment(info.provider_id, number))
+                    info = await self.create(entity)
+                    await self.source.detach(self.attachment(info.provider_id, entity))
                 with suppress(Exception):
-                    await self.destroy(number)
+                    await self.destroy(entity)
 
 
 async def create_info(case: StorageCase) -> None:
@@ -97,14 +145,14 @@ async def create_size(case: StorageCase) -> None:
 async def create_apart(case: StorageCase) -> None:
     """Two entities are two things."""
     async with case.tidied():
-        first, second = await case.create(0), await case.create(1)
+        first, second = await case.create(FIRST), await case.create(SECOND)
         expect(first.provider_id != second.provider_id, f"two of them are both called {first.provider_id!r}")
-        await case.destroy(0)
-        again = await case.create(1)
+        await case.destroy(FIRST)
+        again = await case.create(SECOND)
         expect(again == second, f"one was destroyed, and the other, {second}, is now {again}")
 
 
-async def _attached(case: StorageCase) -> tuple[AttachParams, AttachInfo]:
+async def attached(case: StorageCase) -> tuple[AttachParams, AttachInfo]:
     info = await case.create()
     params = case.attachment(info.provider_id)
     return params, await case.source.attach(params)
@@ -113,7 +161,7 @@ async def _attached(case: StorageCase) -> tuple[AttachParams, AttachInfo]:
 async def attach_info(case: StorageCase) -> None:
     """The answer says where it is, and there it is."""
     async with case.tidied():
-        _, info = await _attached(case)
+        _, info = await attached(case)
         expect(isinstance(info, AttachInfo), f"attach() gives {type(info).__name__}, not AttachInfo")
         if case.kind == "filesystem":
             is_there = Path(info.path).is_absolute() and Path(info.path).is_dir()
@@ -125,7 +173,7 @@ async def attach_info(case: StorageCase) -> None:
 async def attach_twice(case: StorageCase) -> None:
     """Attached again, the answer is the same."""
     async with case.tidied():
-        params, first = await _attached(case)
+        params, first = await attached(case)
         second = await case.source.attach(params)
         expect(first == second, f"attach() gives {first}, and asked again {second}")
 
@@ -133,7 +181,7 @@ async def attach_twice(case: StorageCase) -> None:
 async def attach_again(case: StorageCase) -> None:
     """What was detached can be attached again."""
     async with case.tidied():
-        params, first = await _attached(case)
+        params, first = await attached(case)
         await case.source.detach(params)
         second = await case.source.attach(params)
         expect(second.path == first.path, f"it was on {first.path!r}, and attached again it is on {second.path!r}")
@@ -149,7 +197,7 @@ async def detach_absent(case: StorageCase) -> None:
 async def detach_twice(case: StorageCase) -> None:
     """Detaching twice is nothing."""
     async with case.tidied():
-        params, _ = await _attached(case)
+        params, _ = await attached(case)
         await case.source.detach(params)
         await case.source.detach(params)
 
@@ -171,41 +219,35 @@ async def destroy_twice(case: StorageCase) -> None:
 async def create_after_destroy(case: StorageCase) -> None:
     """What was destroyed can be created again, and is empty."""
     async with case.tidied():
-        params, info = await _attached(case)
+        params, info = await attached(case)
         if case.kind == "filesystem":
             Path(info.path, "old").write_text("old")
         await case.source.detach(params)
         await case.destroy()
-        _, again = await _attached(case)
+        _, again = await attached(case)
         if case.kind == "filesystem":
             expect(not Path(again.path, "old").exists(), "it was destroyed and created again, and its data is there")
 
 
 async def keeps_data(case: StorageCase) -> None:
     """Detaching keeps what was written."""
-    if case.kind != "filesystem":
-        raise NotApplicable("a volume has no files")
+    if case.kind != "filesystem" or not case.keeps_data:
+        raise NotApplicable("a volume has no files" if case.kind != "filesystem" else "it is said to keep no data")
     async with case.tidied():
-        params, info = await _attached(case)
+        params, info = await attached(case)
         Path(info.path, "kept").write_text("kept")
         await case.source.detach(params)
         again = await case.source.attach(params)
         expect(Path(again.path, "kept").exists(), "it was detached and attached again, and what was written is gone")
 
 
-async def _round(case: StorageCase) -> None:
-    params, _ = await _attached(case)
-    await case.source.detach(params)
-    await case.destroy()
-
-
 async def source_clean(case: StorageCase) -> None:
     """A whole round leaves nothing."""
     async with case.tidied():
-        await _round(case)
+        await case.round()
         before = look((case.folder,))
         for _ in range(3):
-            await _round(case)
+            await case.round()
         left = await left_behind(before, (case.folder,))
         expect(not left, f"after it was destroyed there is:\n{lines(left)}")
 
@@ -213,11 +255,11 @@ async def source_clean(case: StorageCase) -> None:
 async def source_loop_free(case: StorageCase) -> None:
     """A whole round never holds up the loop; the first does not count, for imports that come late."""
     async with case.tidied():
-        await _round(case)
+        await case.round()
         stalls = case.bench.watch.stalls
         await turns(2)
         stalls.clear()
-        await _round(case)
+        await case.round()
         await turns(2)
         expect(not stalls, "the loop was held up:\n" + "\n".join(f"  {stall}" for stall in stalls[:10]))
 
