@@ -7,10 +7,10 @@ id, by which a receiver knows it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -121,6 +121,40 @@ class SendReport:
     grace: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderHealth:
+    """How a sender of a unit fares.
+
+    `failures` counts those since the last success, `since` is when the first of them was, `error` what the last one
+    said. `trying_since` is when the sender was first tried at all; what has never succeeded counts from there. `grace`
+    is for how many seconds the receiver bears not to hear from us, `oldest` the time of the oldest batch that waits.
+    """
+
+    sender: str
+    failures: int = 0
+    error: str = ""
+    trying_since: datetime | None = None
+    since: datetime | None = None
+    last_success: datetime | None = None
+    grace: float = 7 * 86400.0
+    waiting: int = 0
+    dead: int = 0
+    oldest: datetime | None = None
+
+
+@runtime_checkable
+class SenderHealths(Protocol):
+    """How all senders of a unit fare: what the unit manifold `metric-sender` puts out for the meter status."""
+
+    def senders(self) -> Sequence[SenderHealth]:
+        """Their present state, by name."""
+        ...
+
+    def watch_senders(self) -> AbstractAsyncContextManager[AsyncIterator[Sequence[SenderHealth]]]:
+        """Their state, and again whenever a try has succeeded after a failure, or failed."""
+        ...
+
+
 class MetricDelivery(Protocol):
     """An open sender of one unit."""
 
@@ -143,13 +177,14 @@ class MetricSender:
 
     `open` gives an open sender for one unit's batches, used by one task. `max_batches` and `max_bytes` (of the batches'
     JSON) bound one `send`. `keeps_history` is False where only the newest values count: then old batches are not sent
-    before newer ones, but acknowledged unsent.
+    before newer ones, but acknowledged unsent. A `send` that is not done in `timeout` seconds is cancelled.
     """
 
     open: MetricSenderOpener
     max_batches: int = 1000
     max_bytes: int = 1 << 20
     keeps_history: bool = True
+    timeout: float = 60.0
 
 
 class MetricSenderOpener(Protocol):

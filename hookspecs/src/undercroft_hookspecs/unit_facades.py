@@ -230,6 +230,19 @@ class MeterFacade(Protocol):
 
 
 @runtime_checkable
+class MeterStatusFacade(Protocol):
+    """Whoever hears how the unit's metering stands says it here."""
+
+    async def set_meter_status(self, status: MeterStatus) -> None:
+        """The unit's own meter status; nothing if it is that already, or if the unit is dying.
+
+        Raises:
+            NotFoundError: the unit has been removed.
+            NotValidError: the code is not GREEN, AMBER or RED, which are those that can be set.
+        """
+
+
+@runtime_checkable
 class ActionFacade(Protocol):
     """The tasks that operators have given the unit: actions, and commands."""
 

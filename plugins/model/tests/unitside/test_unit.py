@@ -9,7 +9,7 @@ import pytest
 from plugins.model.tests.conftest import HERE, LOGGING
 from plugins.model.tests.unitside.conftest import SHOP, Units
 
-from undercroft_hookspecs import CharmFacade, NotFoundError, NotLeaderError, UnitHasSubordinates
+from undercroft_hookspecs import CharmFacade, NotFoundError, NotLeaderError, NotValidError, UnitHasSubordinates
 from undercroft_hookspecs.charm import OptionSpec
 from undercroft_hookspecs.relation_facades import LeadershipFacade, RelationFacade
 from undercroft_hookspecs.state import Life, MeterStatus
@@ -17,6 +17,7 @@ from undercroft_hookspecs.unit_facades import (
     ApplicationFacade,
     ConfigFacade,
     MeterFacade,
+    MeterStatusFacade,
     ModelFacade,
     NetworkFacade,
     ResourceFacade,
@@ -282,6 +283,50 @@ async def test_the_meter_status_is_the_unit_s_own_before_its_application_s(units
         await put("RED", "shop", "0")
         assert (await following(states)).code == "RED"
     assert (await facade.meter_status()).code == "RED"
+
+
+async def test_a_meter_status_that_is_set_is_the_unit_s_own_and_its_watchers_see_it(units: Units) -> None:
+    await units.related()
+    setting = units.of("shop/0", MeterStatusFacade)
+
+    async with units.of("shop/0", MeterFacade).watch_meter_status() as states:
+        assert await following(states) == MeterStatus()
+        await setting.set_meter_status(MeterStatus(code="AMBER", info="late"))
+        assert await following(states) == MeterStatus(code="AMBER", info="late")
+
+    assert await units.of("shop/1", MeterFacade).meter_status() == MeterStatus()
+
+
+async def test_a_meter_status_that_stands_already_is_not_written_again(units: Units) -> None:
+    await units.related()
+    setting, store = units.of("shop/0", MeterStatusFacade), units.world.store
+    await setting.set_meter_status(MeterStatus(code="RED", info="x"))
+    before = (await store.list("/models/")).revision
+
+    await setting.set_meter_status(MeterStatus(code="RED", info="x"))
+
+    assert (await store.list("/models/")).revision == before
+
+
+async def test_the_meter_status_of_a_dying_unit_stays_and_that_of_a_removed_one_is_not_found(units: Units) -> None:
+    await units.related()
+    setting = units.of("shop/0", MeterStatusFacade)
+    await units.of("shop/0", UnitFacade).destroy()
+
+    await setting.set_meter_status(MeterStatus(code="RED"))
+    assert await units.of("shop/0", MeterFacade).meter_status() == MeterStatus()
+    await units.world.run(remove_application, "shop", force=True)
+    await units.world.reap()
+    with pytest.raises(NotFoundError):
+        await setting.set_meter_status(MeterStatus(code="RED"))
+
+
+@pytest.mark.parametrize("code", ["NOT SET", "NOT AVAILABLE", "PURPLE"])
+async def test_only_green_amber_and_red_can_be_set(units: Units, code: str) -> None:
+    await units.related()
+
+    with pytest.raises(NotValidError, match="GREEN, AMBER, RED"):
+        await units.of("shop/0", MeterStatusFacade).set_meter_status(MeterStatus(code=code))  # type: ignore[arg-type]
 
 
 async def test_a_resource_that_nobody_attached_is_not_found(units: Units) -> None:

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from undercroft_hookspecs.errors import NotFoundError
-from undercroft_hookspecs.state import MeterStatus
+from undercroft_hookspecs.errors import NotFoundError, NotValidError
+from undercroft_hookspecs.state import Life, MeterStatus
 from undercroft_hookspecs.unit_facades import AttachedResource, NetworkInfo
 from undercroft_model.actions import begin_action, finish_action, log_action
 from undercroft_model.hosts import LOOPBACK
@@ -22,7 +22,11 @@ from undercroft_model.watching import record
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.state import Action, PortRange
+    from undercroft_model.transaction import Transaction
     from undercroft_model.unitside.standpoint import Standpoint
+
+SETTABLE = ("GREEN", "AMBER", "RED")
+"""The meter statuses that can be set; the others stand for there being none."""
 
 
 class OwnNetwork:
@@ -75,7 +79,7 @@ class OwnResources:
 
 
 class OwnMeter:
-    """The facade `MeterFacade`."""
+    """The facades `MeterFacade` and `MeterStatusFacade`."""
 
     def __init__(self, here: Standpoint) -> None:
         self._here = here
@@ -91,6 +95,20 @@ class OwnMeter:
         table = METER.of(self._here.model)
         own, shared = record(table, *self._here.parts), record(table, self._here.application)
         return self._here.watch([own, shared], lambda: own.one() or shared.one() or MeterStatus())
+
+    async def set_meter_status(self, status: MeterStatus) -> None:
+        """The unit's own meter status; nothing if it is that already, or if the unit is dying."""
+        if status.code not in SETTABLE:
+            message = f"meter status {status.code!r} cannot be set: it is one of {', '.join(SETTABLE)}"
+            raise NotValidError(message, field="status")
+        table = METER.of(self._here.model)
+
+        async def decide(tx: Transaction) -> None:
+            unit = await self._here.need_unit(tx)
+            if unit.life is Life.ALIVE and await tx.get(table, *self._here.parts) != status:
+                tx.put(table, *self._here.parts, record=status)
+
+        await self._here.change(decide)
 
 
 class OwnActions:
