@@ -1,0 +1,1 @@
+"""The unit manifold `metric-sender`: a pump for each sender."""
