@@ -89,6 +89,24 @@ async def test_the_model_plugin_is_a_client_and_runs_nothing_else(bench: Bench) 
     assert set(bench.log("model")) == {("client", "prod")}
 
 
+async def test_what_other_plugins_answer_can_be_collected(bench: Bench) -> None:
+    """Storage pools could not be made, for a command knew of no provider: only the plugin `model` was loaded."""
+    collecting = 'LOG.append(("asked", [name for name, _ in agent.collect("undercroft_storage_providers")]))\n        '
+    bench.plugin(
+        "model",
+        "FAILS = False\nINPUTS = ('agent', 'store')\n" + MODEL.replace("if FAILS", collecting + "if FAILS", 1),
+    )
+    bench.distributions.add(
+        "undercroft-store", modules={"throwaway_store": STORE}, stores={"sqlite": "throwaway_store:factory"}
+    )
+    bench.plugin("shelf", "@hookimpl\ndef undercroft_storage_providers(agent):\n    return {}\n")
+
+    async with opened(bench, "model", Store):
+        pass
+
+    assert ("asked", ["shelf"]) in bench.log("model")
+
+
 async def test_no_lock_is_taken_and_none_is_needed(bench: Bench) -> None:
     bench.data_dir.mkdir(mode=0o700)
 

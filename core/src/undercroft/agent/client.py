@@ -24,7 +24,7 @@ from undercroft.process import SystemProcess
 from undercroft_hookspecs import Manifold, NotValidError, Role, Samples, UndercroftError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from undercroft.config import Config
@@ -89,7 +89,10 @@ async def open_private(
 def _claims(
     data_dir: Path, config: Config, model: str | None, clock: Clock, installed: Installed | None
 ) -> dict[str, Manifold]:
-    """Every manifold that the state is made of: core's, and those of the plugin `model`, the only one loaded."""
+    """Every manifold that the state is made of: core's, and those of the plugin `model`.
+
+    The other plugins are loaded if it collects what they answer, as it does for what depends on their providers.
+    """
     prepare(data_dir)
     host = host_id(data_dir)
     registry = Registry.load(replace(config, only=(MODEL,)), installed=installed)
@@ -97,10 +100,17 @@ def _claims(
         if plugin.name == MODEL and plugin.state not in (PluginState.ACTIVE, PluginState.SHADOWED):
             raise ModelUnusableError(f"plugin {MODEL!r} is {plugin.state}: {plugin.why}")
     make_folders(data_dir / "plugins" / name for name in registry.active())
-    return _drawn(registry, host, data_dir, clock, model)
+    return _drawn(registry, host, data_dir, clock, model, lambda: Registry.load(config, installed=installed))
 
 
-def _drawn(registry: Registry, host: HostId, data_dir: Path, clock: Clock, model: str | None) -> dict[str, Manifold]:
+def _drawn(
+    registry: Registry,
+    host: HostId,
+    data_dir: Path,
+    clock: Clock,
+    model: str | None,
+    whole: Callable[[], Registry],
+) -> dict[str, Manifold]:
     instruments = Instruments()
     handles = Handles(
         registry,
@@ -109,6 +119,7 @@ def _drawn(registry: Registry, host: HostId, data_dir: Path, clock: Clock, model
         clock=clock,
         process=SystemProcess(clock=clock),
         instruments=instruments,
+        whole=whole,
     )
     agent = outputs_manifold({Role: ProcessRole("client", model), Samples: instruments})
     state = state_manifolds(registry, host=host, data_dir=data_dir, clock=clock)

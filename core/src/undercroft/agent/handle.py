@@ -61,8 +61,10 @@ class Handles:
         process: Process,
         instruments: Instruments,
         new_rng: Callable[[], random.Random] = random.Random,
+        whole: Callable[[], Registry] | None = None,
     ) -> None:
         self.registry, self.instruments = registry, instruments
+        self._whole = whole
         self.host, self.data_dir = host, data_dir
         self.clock, self.process, self.new_rng = clock, process, new_rng
         self._collectors: dict[str, set[Place]] = {}
@@ -79,6 +81,12 @@ class Handles:
         """Remember that the running manifold of `plugin` depends on what every plugin answers to this hook."""
         place = asking.get() or Place(None, plugin)
         self._collectors.setdefault(hook, set()).add(place)
+
+    def every_plugin(self) -> Registry:
+        """The registry of every plugin: where only some were loaded (`whole` is given), the others are now."""
+        if self._whole is not None:
+            self.registry, self._whole = self._whole(), None
+        return self.registry
 
     def collectors(self, hook: str) -> frozenset[Place]:
         """Who has collected this hook."""
@@ -152,7 +160,7 @@ class PluginAgent:
         if hook in UNIT_HOOKS:
             raise NotValidError(f"{hook} is asked for a unit: collect it from a UnitAgent", field="hook")
         self._handles.note_collect(self._plugin, hook)
-        return self._handles.registry.hooks.collect(hook, self._handles.top)
+        return self._handles.every_plugin().hooks.collect(hook, self._handles.top)
 
 
 class PluginUnitAgent(PluginAgent):
@@ -203,7 +211,7 @@ class PluginUnitAgent(PluginAgent):
         if hook not in UNIT_HOOKS:
             return super().collect(hook)
         self._handles.note_collect(self._plugin, hook)
-        return self._handles.registry.hooks.collect(hook, lambda plugin: self._handles.unit(plugin, self._place))
+        return self._handles.every_plugin().hooks.collect(hook, lambda plugin: self._handles.unit(plugin, self._place))
 
 
 def _check_collectable(hook: str) -> None:
