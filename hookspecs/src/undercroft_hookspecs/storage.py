@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -164,10 +164,17 @@ class Snapshots(Protocol):
         """Destroy what was kept under a name; nothing if it is gone."""
 
 
+class Trims(Protocol):
+    """What a source that can `trim` has, too."""
+
+    async def trim(self, params: AttachParams) -> None:
+        """Give back what an attached entity does not use; of a volume, what the filesystem on it has let go of."""
+
+
 class Imports(Protocol):
     """What a source that can `import` has, too."""
 
-    async def take_over(self, entity: VolumeId | FilesystemId, provider_id: str) -> VolumeInfo | FilesystemInfo:
+    async def import_existing(self, entity: VolumeId | FilesystemId, provider_id: str) -> VolumeInfo | FilesystemInfo:
         """Make the entity of something that is there, by the provider's id of it, or find that this was done.
 
         Raises:
@@ -176,6 +183,7 @@ class Imports(Protocol):
         ...
 
 
+@runtime_checkable
 class Measures(Protocol):
     """What a source of filesystems has if it knows better how full one is than the kernel says of its mount."""
 
@@ -202,7 +210,7 @@ class StorageProvider(Generic[A]):
 
     `scope` says whether a machine's agent or the model provisions it, `dynamic` whether it can be made on demand.
     `default_pools` are there without being made. Each word of `can` promises that the source is also one of `Releases`,
-    `Grows`, `Snapshots` and `Imports`; `trim` promises of volumes that they take discards, and no method.
+    `Grows`, `Snapshots`, `Trims` and `Imports`.
     """
 
     attributes: type[A]

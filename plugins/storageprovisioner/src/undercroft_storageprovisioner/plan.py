@@ -4,6 +4,7 @@ A step is in the plan when all that it needs is there; what it brings about make
 carried out to its end, but made anew after each step.
 
     create volume -> attach volume -> create filesystem -> attach filesystem
+    grow volume -> grow filesystem
     detach filesystem -> detach volume -> destroy
 """
 
@@ -19,16 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from undercroft_hookspecs.storage_facades import WantedStorage
-    from undercroft_hookspecs.storage_state import FilesystemAttachment, VolumeAttachment
+    from undercroft_hookspecs.storage_state import Filesystem, FilesystemAttachment, Snapshot, VolumeAttachment
 
 
 class Deed(StrEnum):
     """What can be done about an entity."""
 
     CREATE = "create"
+    IMPORT = "import"
     ATTACH = "attach"
     DETACH = "detach"
     DESTROY = "destroy"
+    GROW = "grow"
+    SNAPSHOT = "snapshot"
+    """Make one, or remove one."""
+    TRIM = "trim"
 
 
 class Kind(StrEnum):
@@ -56,6 +62,8 @@ class Actual:
 
     volumes: frozenset[str] = field(default_factory=frozenset)
     filesystems: frozenset[str] = field(default_factory=frozenset)
+    trim_due: frozenset[str] = field(default_factory=frozenset)
+    """The filesystems whose pool says that it is time to trim them."""
 
 
 def plan(wanted: WantedStorage, actual: Actual) -> tuple[Step, ...]:
@@ -75,9 +83,14 @@ def _about_volumes(wanted: WantedStorage, actual: Actual) -> Iterator[Step]:
             if held is None:
                 yield Step(Kind.VOLUME, name, Deed.DESTROY)
         elif volume.info is None:
-            yield Step(Kind.VOLUME, name, Deed.CREATE)
+            yield Step(Kind.VOLUME, name, Deed.IMPORT if volume.imported else Deed.CREATE)
         elif _is_lacking(held, is_there=name in actual.volumes):
             yield Step(Kind.VOLUME, name, Deed.ATTACH)
+        elif _is_ours(name, held):
+            if volume.size_mib > volume.info.size_mib:
+                yield Step(Kind.VOLUME, name, Deed.GROW)
+            if any(map(is_pending, volume.snapshots)):
+                yield Step(Kind.VOLUME, name, Deed.SNAPSHOT)
     for name, held in wanted.volume_attachments.items():
         if held.life is not Life.ALIVE and name not in mounted:
             yield Step(Kind.VOLUME, name, Deed.DETACH)
@@ -92,12 +105,40 @@ def _about_filesystems(wanted: WantedStorage, actual: Actual) -> Iterator[Step]:
         elif filesystem.volume and filesystem.volume not in actual.volumes:
             continue
         elif filesystem.info is None:
-            yield Step(Kind.FILESYSTEM, name, Deed.CREATE)
+            yield Step(Kind.FILESYSTEM, name, Deed.IMPORT if filesystem.imported else Deed.CREATE)
         elif _is_lacking(mounted, is_there=name in actual.filesystems):
             yield Step(Kind.FILESYSTEM, name, Deed.ATTACH)
+        elif _is_ours(name, mounted):
+            yield from _care(filesystem, wanted, actual)
     for name, mounted in wanted.filesystem_attachments.items():
         if mounted.life is not Life.ALIVE:
             yield Step(Kind.FILESYSTEM, name, Deed.DETACH)
+
+
+def _care(filesystem: Filesystem, wanted: WantedStorage, actual: Actual) -> Iterator[Step]:
+    """What is asked of a filesystem that is there. On a volume it grows after that, and while it is mounted."""
+    name, volume = filesystem.id, wanted.volumes.get(filesystem.volume)
+    has_room = not filesystem.volume
+    if volume is not None and volume.info is not None:
+        has_room = name in actual.filesystems and volume.info.size_mib >= filesystem.size_mib
+    if filesystem.info is not None and filesystem.size_mib > filesystem.info.size_mib and has_room:
+        yield Step(Kind.FILESYSTEM, name, Deed.GROW)
+    if any(map(is_pending, filesystem.snapshots)):
+        yield Step(Kind.FILESYSTEM, name, Deed.SNAPSHOT)
+    asked, done = filesystem.trim_asked, filesystem.trimmed
+    is_due = name in actual.trim_due or (asked is not None and (done is None or done < asked))
+    if is_due and filesystem.volume and name in actual.filesystems:
+        yield Step(Kind.FILESYSTEM, name, Deed.TRIM)
+
+
+def is_pending(snapshot: Snapshot) -> bool:
+    """Whether a snapshot is still to be made, or to be removed."""
+    return snapshot.life is not Life.ALIVE or not (snapshot.provider_id or snapshot.refused)
+
+
+def _is_ours(entity: str, attachment: VolumeAttachment | FilesystemAttachment | None) -> bool:
+    """Whether something is to be done here about an entity that is there: it is this machine's, and not on its way."""
+    return attachment.life is Life.ALIVE if attachment is not None else "/" in entity
 
 
 def _is_lacking(attachment: VolumeAttachment | FilesystemAttachment | None, *, is_there: bool) -> bool:

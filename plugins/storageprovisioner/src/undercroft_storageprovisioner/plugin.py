@@ -21,6 +21,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many steps are taken at once, in all models."""
     resync_seconds: Annotated[float, msgspec.Meta(gt=0)] = 300.0
     """How often all that is attached is looked at, whatever the events say."""
+    usage_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """How often it is looked at how full filesystems are."""
 
 
 @hookimpl
@@ -52,6 +54,7 @@ def undercroft_manifolds(agent: Agent) -> Mapping[str, Manifold]:
 def undercroft_storage_providers(agent: Agent) -> Mapping[str, StorageProvider[Any]]:  # as above
     """The providers that need nothing but this machine."""
     # Late, as above; the structs are needed to judge pools.
+    from undercroft_storageprovisioner.providers.btrfs import BtrfsAttributes, BtrfsSubvolumes  # noqa: PLC0415
     from undercroft_storageprovisioner.providers.loop import LoopAttributes, LoopVolumes  # noqa: PLC0415
     from undercroft_storageprovisioner.providers.rootfs import (  # noqa: PLC0415
         DirectoryFilesystems,
@@ -69,14 +72,26 @@ def undercroft_storage_providers(agent: Agent) -> Mapping[str, StorageProvider[A
     def rootfs(_: FolderAttributes, folder: Path) -> RootfsFilesystems:
         return RootfsFilesystems(folder)
 
+    def btrfs(attributes: BtrfsAttributes, folder: Path) -> BtrfsSubvolumes:
+        return BtrfsSubvolumes(attributes, folder, agent.process)
+
     def directory(_: FolderAttributes, folder: Path) -> DirectoryFilesystems:
         return DirectoryFilesystems(folder)
 
     return {
-        "loop": StorageProvider(attributes=LoopAttributes, volumes=loop, can=frozenset({"grow"})),
+        "loop": StorageProvider(
+            attributes=LoopAttributes, volumes=loop, can=frozenset({"release", "grow", "trim", "import"})
+        ),
         "tmpfs": StorageProvider(attributes=TmpfsAttributes, filesystems=tmpfs),
-        "rootfs": StorageProvider(attributes=FolderAttributes, filesystems=rootfs),
-        "directory": StorageProvider(attributes=FolderAttributes, filesystems=directory),
+        "rootfs": StorageProvider(
+            attributes=FolderAttributes, filesystems=rootfs, can=frozenset({"release", "import"})
+        ),
+        "btrfs": StorageProvider(
+            attributes=BtrfsAttributes,
+            filesystems=btrfs,
+            can=frozenset({"release", "grow", "snapshot", "import"}),
+        ),
+        "directory": StorageProvider(attributes=FolderAttributes, filesystems=directory, can=frozenset({"release"})),
     }
 
 

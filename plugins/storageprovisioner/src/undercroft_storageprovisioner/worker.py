@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from undercroft import SimpleWorker
 from undercroft.clock import alarm
 from undercroft.files import in_thread
 from undercroft.linux import mountinfo
 from undercroft_hookspecs import FilesystemId, NotFoundError, NotValidError, PermanentError, StoreUnavailable, VolumeId
+from undercroft_hookspecs.state import Status
 from undercroft_storageprovisioner.deeds import Deeds
 from undercroft_storageprovisioner.plan import Actual, Deed, Kind, Step, plan
 from undercroft_storageprovisioner.retries import Retries
+from undercroft_storageprovisioner.schedule import trim_due
+from undercroft_storageprovisioner.usage import Gauges, measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.storage_facades import ProvisionerFacade, WantedStorage
     from undercroft_storageprovisioner.plugin import Config
 
+NO_STATUS = Status(current="", since=datetime.fromtimestamp(0, UTC))
 STEP_SECONDS = 3600.0
 """A provider that takes longer for one step is given up, and asked again later."""
 
@@ -48,6 +55,7 @@ class StorageProvisioner:
         self._placement, self._facade, self._providers = placement, facade, providers
         self._room = asyncio.Semaphore(config.parallel)
         self._models: dict[ModelId, ModelStorage] = {}
+        self._gauges = Gauges(agent.meter)
         self._worker = SimpleWorker(self._run, name="storage-provisioner", grace=0, clock=agent.clock)
 
     def kill(self) -> None:
@@ -64,21 +72,30 @@ class StorageProvisioner:
 
     async def _run(self, _: Stop) -> None:
         tasks: dict[ModelId, asyncio.Task[None]] = {}
+        # Mount points follow no symbolic link: one on the way to the data folder itself is the administrator's.
+        top = await in_thread(self._agent.data_dir.resolve)
         async with asyncio.TaskGroup() as group, self._placement.watch_models() as states:
             async for models in states:
                 self._end(tasks, models)
                 for model in (model for model in models if model not in tasks):
-                    storage = self._models[model] = self._storage(model)
+                    storage = self._models[model] = self._storage(model, top)
                     tasks[model] = group.create_task(storage.go_on(), name=f"storage of {model}")
 
     def _end(self, tasks: dict[ModelId, asyncio.Task[None]], models: Sequence[ModelId]) -> None:
         for gone in tasks.keys() - set(models):
             tasks.pop(gone).cancel()
             self._models.pop(gone, None)
+            self._gauges.show(str(gone), {})
 
-    def _storage(self, model: ModelId) -> ModelStorage:
-        folder = self._agent.data_dir / str(model)
-        deeds = Deeds(model, folder, facade=self._facade, providers=self._providers, process=self._agent.process)
+    def _storage(self, model: ModelId, top: Path) -> ModelStorage:
+        deeds = Deeds(
+            model,
+            top / str(model),
+            facade=self._facade,
+            providers=self._providers,
+            process=self._agent.process,
+            named=self._agent.data_dir / str(model),
+        )
         retries = Retries(self._agent.clock, self._agent.rng)
         return ModelStorage(
             model,
@@ -87,7 +104,8 @@ class StorageProvisioner:
             retries,
             room=self._room,
             clock=self._agent.clock,
-            resync_seconds=self._config.resync_seconds,
+            config=self._config,
+            gauges=self._gauges,
         )
 
 
@@ -103,11 +121,12 @@ class ModelStorage:
         *,
         room: asyncio.Semaphore,
         clock: Any,  # Clock: `alarm` takes it as it is.
-        resync_seconds: float,
+        config: Config,
+        gauges: Gauges,
     ) -> None:
         self._model, self._facade, self._deeds, self._retries = model, facade, deeds, retries
-        self._room, self._clock, self._resync_seconds = room, clock, resync_seconds
-        self._changed = asyncio.Event()
+        self._room, self._clock, self._config, self._gauges = room, clock, config, gauges
+        self._changed, self._mounted = asyncio.Event(), asyncio.Event()
         self._wanted: WantedStorage | None = None
         self._devices: dict[str, str] = {}
         """By volume, the name of the device that it was seen to be."""
@@ -129,10 +148,12 @@ class ModelStorage:
         with contextlib.suppress(NotFoundError):
             async with asyncio.TaskGroup() as group, mountinfo.watch(self._changed.set):
                 following = group.create_task(self._follow(), name=f"follow the storage of {self._model}")
+                measuring = group.create_task(self._measure(), name=f"measure the storage of {self._model}")
                 try:
                     await self._work(group, following)
                 finally:
                     following.cancel()
+                    measuring.cancel()
 
     async def _follow(self) -> None:
         async with self._facade.watch_storage(self._model) as states:
@@ -148,7 +169,7 @@ class ModelStorage:
             if wanted is None or wanted.machine is None:
                 continue
             await in_thread(self._look)
-            steps = plan(wanted, self._actual())
+            steps = plan(wanted, self._actual(wanted))
             self._retries.keep(frozenset(steps))
             for step in steps:
                 key = (step.kind, step.entity)
@@ -159,16 +180,43 @@ class ModelStorage:
     async def _next_change(self) -> None:
         """Wait until something has changed, a failure is due again, or it is time for a look at everything."""
         due = self._retries.next_seconds()
-        pause = self._resync_seconds if due is None else min(due, self._resync_seconds)
-        timer = alarm(self._clock, pause, self._changed.set)
+        pause = self._config.resync_seconds if due is None else min(due, self._config.resync_seconds)
+        await self._wait(self._changed, pause)
+
+    async def _wait(self, event: asyncio.Event, seconds: float) -> None:
+        timer = alarm(self._clock, seconds, event.set)
         try:
-            await self._changed.wait()
+            await event.wait()
         finally:
             timer.cancel()
-        self._changed.clear()
+        event.clear()
 
-    def _actual(self) -> Actual:
-        return Actual(volumes=frozenset(self._devices), filesystems=frozenset(self._mounts))
+    async def _measure(self) -> None:
+        """Look how full the filesystems are, after each mount and now and then."""
+        while True:
+            await self._wait(self._mounted, self._config.usage_seconds)
+            if self._wanted is not None:
+                await self._tell_usage(self._wanted)
+
+    async def _tell_usage(self, wanted: WantedStorage) -> None:
+        places = {
+            name: mounted.info.path
+            for name, mounted in wanted.filesystem_attachments.items()
+            if name in self._mounts and mounted.info is not None and mounted.info.path
+        }
+        # The edge to providers, and to a store that may be away: the next look is in a minute.
+        try:
+            found = await measure(places, wanted.filesystems, self._deeds.sources)
+            await self._facade.set_usage(self._model, {FilesystemId.parse(name): each for name, each in found.items()})
+        except Exception as error:
+            _log.warning("cannot tell how full the filesystems of model %s are: %s", self._model, error)
+            return
+        storage = {name: each.storage for name, each in wanted.filesystems.items()}
+        self._gauges.show(str(self._model), {(storage.get(name, ""), name): each for name, each in found.items()})
+
+    def _actual(self, wanted: WantedStorage) -> Actual:
+        due = trim_due(wanted.filesystems.values(), self._clock.now())
+        return Actual(volumes=frozenset(self._devices), filesystems=frozenset(self._mounts), trim_due=due)
 
     def _look(self) -> None:
         """Forget what is not there any more: somebody has unmounted it, or a device has vanished."""
@@ -198,6 +246,8 @@ class ModelStorage:
 
     async def _note(self, step: Step, info: AttachInfo | None) -> None:
         attached = self._devices if step.kind is Kind.VOLUME else self._mounts
+        if step.deed in _CARE:
+            return
         if step.deed is not Deed.ATTACH:
             attached.pop(step.entity, None)
         elif info is not None and step.kind is Kind.VOLUME:
@@ -205,6 +255,7 @@ class ModelStorage:
         elif info is not None:
             mounted = await in_thread(lambda: {mount.target for mount in mountinfo.read()})
             attached[step.entity] = info.path if info.path in mounted else ""
+            self._mounted.set()
 
     async def _failed(self, step: Step, wanted: WantedStorage, error: Exception) -> None:
         final = isinstance(error, PermanentError | NotValidError)
@@ -214,17 +265,27 @@ class ModelStorage:
         self._retries.failed(step, about(step, wanted), reason, final=final)
         _log.warning("cannot %s of model %s: %s", step, self._model, reason)
         entity = VolumeId.parse(step.entity) if step.kind is Kind.VOLUME else FilesystemId.parse(step.entity)
-        current = "error" if final else _MEANWHILE[step.deed]
+        current = _current(step, wanted) if step.deed in _CARE else "error" if final else _MEANWHILE[step.deed]
         with contextlib.suppress(StoreUnavailable):  # It is said again with the next failure.
             await self._facade.set_status(self._model, entity, current, f"cannot {step.deed}: {reason}")
 
 
+_CARE = frozenset({Deed.GROW, Deed.SNAPSHOT, Deed.TRIM})
+"""Of what is there, and stays as it is if they fail."""
+
 _MEANWHILE = {
     Deed.CREATE: "pending",
+    Deed.IMPORT: "pending",
     Deed.ATTACH: "attaching",
     Deed.DETACH: "detaching",
     Deed.DESTROY: "destroying",
 }
+
+
+def _current(step: Step, wanted: WantedStorage) -> str:
+    """How an entity is about which nothing but its care has failed."""
+    attachments = wanted.volume_attachments if step.kind is Kind.VOLUME else wanted.filesystem_attachments
+    return "attached" if step.entity in attachments else "detached"
 
 
 def about(step: Step, wanted: WantedStorage) -> object:
@@ -232,11 +293,11 @@ def about(step: Step, wanted: WantedStorage) -> object:
     if step.kind is Kind.VOLUME:
         volume = wanted.volumes.get(step.entity)
         held = wanted.volume_attachments.get(step.entity)
-        return (None if volume is None else (volume.life, volume.size_mib, volume.attributes, volume.info), held)
+        return (None if volume is None else msgspec.structs.replace(volume, status=NO_STATUS), held)
     filesystem = wanted.filesystems.get(step.entity)
     mounted = wanted.filesystem_attachments.get(step.entity)
     return (
-        None if filesystem is None else (filesystem.life, filesystem.size_mib, filesystem.attributes, filesystem.info),
+        None if filesystem is None else msgspec.structs.replace(filesystem, status=NO_STATUS),
         mounted,
         wanted.volume_attachments.get(filesystem.volume) if filesystem is not None else None,
     )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
 
     from undercroft_hookspecs.identity import FilesystemId, HostId, ModelId
     from undercroft_hookspecs.storage import AttachInfo, FilesystemInfo, Usage, VolumeInfo
@@ -132,12 +133,13 @@ class HostStorage:
 
     async def set_snapshot(self, model: ModelId, entity: VolumeId | FilesystemId, snapshot: Snapshot) -> None:
         """What has become of a snapshot that was asked for; one that is dead goes."""
+        now = self._clock.now()
 
         async def decide(tx: Transaction) -> None:
             if isinstance(entity, VolumeId):
-                await _kept(tx, VOLUMES, model, str(entity), snapshot)
+                await _kept(tx, VOLUMES, model, str(entity), snapshot, now)
             else:
-                await _kept(tx, FILESYSTEMS, model, str(entity), snapshot)
+                await _kept(tx, FILESYSTEMS, model, str(entity), snapshot, now)
 
         await self._change(decide)
 
@@ -251,7 +253,7 @@ async def _detached(tx: Transaction, table: ModelTable[A], model: ModelId, entit
     tx.delete(table.of(model), *parts_of(entity))
 
 
-async def _kept(tx: Transaction, table: ModelTable[E], model: ModelId, entity: str, snapshot: Snapshot) -> None:
+async def _kept(tx: Transaction, table: ModelTable[E], model: ModelId, entity: str, snapshot: Snapshot, now: datetime) -> None:
     known = await tx.get(table.of(model), *parts_of(entity))
     if known is None:
         return
@@ -261,7 +263,8 @@ async def _kept(tx: Transaction, table: ModelTable[E], model: ModelId, entity: s
             told.append(each)
         elif snapshot.life is not Life.DEAD:
             # That it is to go may have been said while it was being made.
-            told.append(msgspec.structs.replace(snapshot, life=each.life))
+            moment = each.made or (now if snapshot.provider_id else None)
+            told.append(msgspec.structs.replace(snapshot, life=each.life, made=moment))
     tx.put(table.of(model), *parts_of(entity), record=msgspec.structs.replace(known, snapshots=tuple(told)))
 
 

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 from undercroft.files import in_thread, write_atomic
 from undercroft.linux import signature
-from undercroft_hookspecs import CommandFailedError, PermanentError
+from undercroft_hookspecs import PermanentError
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import Process
@@ -27,14 +27,9 @@ KINDS: tuple[str, ...] = get_args(Kind)
 NAMESPACE = UUID("f2b0a52c-0c39-4d0f-8a2b-6f1d8a3f5c11")
 """Of the names from which filesystems' UUIDs are made."""
 MKFS_SECONDS = 600.0
-CHECK_SECONDS = 1800.0
 PROBE_SECONDS = 30.0
 
 MIB = 1024 * 1024
-E2FSCK_UNCORRECTED, E2FSCK_FAILED = 4, 8
-"""Bits of e2fsck's exit status, of its manual page."""
-_STATE_OFFSET, _STATE_VALID = 1024 + 58, 1
-"""Of ext4's superblock: `s_state`, which is valid unless errors were found, or it was left without a journal."""
 _BACKUPS = tuple(1024 * (1 + 8192 * n) for n in (1, 3, 5, 7)) + tuple(4096 * 32768 * n for n in (1, 3, 5, 7, 9))
 """Where ext4 keeps copies of its superblock, with blocks of 1 and of 4 KiB."""
 _LABEL_BYTES = {"ext4": 16, "xfs": 12, "btrfs": 255}
@@ -111,23 +106,6 @@ class Formatter:
         finally:
             os.close(held)
 
-    async def repair(self, device: Path, kind: str) -> None:
-        """Mend a filesystem that says of itself that it has errors, as far as that goes without a question.
-
-        What was merely not unmounted is no error: its journal is replayed by the mount.
-
-        Raises:
-            PermanentError: it is damaged, and somebody has to look at it.
-        """
-        if kind != "ext4" or not await in_thread(_has_errors, device):
-            return
-        done = await self._process.run(["e2fsck", "-p", str(device)], timeout=CHECK_SECONDS, check=False)
-        if done.returncode & E2FSCK_UNCORRECTED:
-            said = done.stdout.decode("utf-8", "replace").strip()[-500:]
-            raise PermanentError(f"{device} is damaged; run `e2fsck {device}` and look: {said}")
-        if done.returncode & E2FSCK_FAILED:
-            raise CommandFailedError(done)
-
 
 def _mkfs(device: Path, wish: Wish, *, again: bool) -> list[str]:
     label = wish.label.encode()[: _LABEL_BYTES[wish.kind]].decode("utf-8", "ignore")
@@ -154,14 +132,6 @@ def _first_content(device: Path) -> int | None:
     finally:
         os.close(opened)
     return None
-
-
-def _has_errors(device: Path) -> bool:
-    opened = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return int.from_bytes(os.pread(opened, 2, _STATE_OFFSET), "little") != _STATE_VALID
-    finally:
-        os.close(opened)
 
 
 def _locked(device: Path) -> int:

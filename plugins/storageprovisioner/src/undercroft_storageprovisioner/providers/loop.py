@@ -6,17 +6,16 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from undercroft.files import in_thread
 from undercroft.linux import mountinfo
-from undercroft_hookspecs import AttachInfo, NotFoundError, PermanentError, VolumeId, VolumeInfo
+from undercroft_hookspecs import AttachInfo, NotFoundError, PermanentError, VolumeId, VolumeInfo, VolumePool
 from undercroft_storageprovisioner.linux import loops
 from undercroft_storageprovisioner.names import file_name
+from undercroft_storageprovisioner.providers.takeover import take_over
 from undercroft_storageprovisioner.room import check_room
 
 if TYPE_CHECKING:
-    from undercroft_hookspecs import AttachParams, Clock, VolumeParams
+    from undercroft_hookspecs import AttachParams, Clock, FilesystemId, VolumeParams
     from undercroft_storageprovisioner.linux.loops import Loop
 
 MIB = 1024 * 1024
@@ -24,10 +23,8 @@ RELEASE_SECONDS = 5.0
 LOOK_SECONDS = 0.02
 
 
-class LoopAttributes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A loop pool's: which filesystem is made on its volumes, where one is wanted."""
-
-    fs: str = "ext4"
+class LoopAttributes(VolumePool, frozen=True, forbid_unknown_fields=True):
+    """A loop pool's: what any pool of volumes has."""
 
 
 class LoopVolumes:
@@ -69,6 +66,29 @@ class LoopVolumes:
         """Make the volume larger, while it is attached if it is; nothing if it is as large."""
         return await in_thread(self._grow, volume, size_mib)
 
+    async def release(self, entity: VolumeId | FilesystemId) -> None:
+        """Leave the file as it is."""
+        self._file(entity)
+
+    async def trim(self, params: AttachParams) -> None:
+        """Have what the filesystem let go of be given back by the time that this returns: the kernel has cut the holes
+        into the file, of which less is taken from the disk then. It has to be there again when it is written to."""
+        await in_thread(_sync, self._file(params.entity))
+
+    async def import_existing(self, entity: VolumeId | FilesystemId, provider_id: str) -> VolumeInfo:
+        """Take a file of the storage folder (`volume-0-3`), or by its path one on the same filesystem.
+
+        It has its new name, and is only root's, from then on.
+        """
+        file = self._file(entity)
+        return await in_thread(self._import, file, provider_id)
+
+    def _import(self, file: Path, provider_id: str) -> VolumeInfo:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        take_over(self._folder, provider_id, file, is_folder=False)
+        file.chmod(0o600)
+        return VolumeInfo(provider_id=file.name, size_mib=file.stat().st_size // MIB)
+
     def _file(self, entity: object) -> Path:
         if not isinstance(entity, VolumeId):
             raise PermanentError(f"{entity} is not a volume")
@@ -107,6 +127,14 @@ class LoopVolumes:
         for loop in loops.loops_of(file):
             loops.take_size(loop)
         return VolumeInfo(provider_id=file.name, size_mib=file.stat().st_size // MIB)
+
+
+def _sync(file: Path) -> None:
+    opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _part(file: Path) -> Path:

@@ -18,6 +18,7 @@ from undercroft.files import in_thread
 from undercroft_hookspecs import AttachInfo, FilesystemId, FilesystemInfo, NotValidError, PermanentError
 from undercroft_storageprovisioner.linux import mounts
 from undercroft_storageprovisioner.names import file_name
+from undercroft_storageprovisioner.providers.takeover import take_over
 from undercroft_storageprovisioner.room import check_room
 
 if TYPE_CHECKING:
@@ -55,6 +56,17 @@ class RootfsFilesystems:
     async def destroy(self, filesystem: FilesystemId) -> None:
         """Remove the folder, with all that is in it."""
         await in_thread(_remove_all, self._own(filesystem))
+
+    async def release(self, entity: VolumeId | FilesystemId) -> None:
+        """Leave the folder as it is."""
+        self._own(entity)
+
+    async def import_existing(self, entity: VolumeId | FilesystemId, provider_id: str) -> FilesystemInfo:
+        """Take a folder of the storage folder (`filesystem-0-3`), or by its path one on the same filesystem."""
+        own = self._own(entity)
+        await in_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        await in_thread(take_over, self._folder, provider_id, own, is_folder=True)
+        return FilesystemInfo(provider_id=own.name, size_mib=await in_thread(_size_mib, own))
 
     def _own(self, entity: VolumeId | FilesystemId) -> Path:
         if not isinstance(entity, FilesystemId):
@@ -108,7 +120,11 @@ class DirectoryFilesystems:
 
     async def destroy(self, filesystem: FilesystemId) -> None:
         """Remove the folder, with all that is in it, if it is ours."""
-        await in_thread(self._destroy, self._note(filesystem))
+        await in_thread(self._end, self._note(filesystem), is_kept=False)
+
+    async def release(self, entity: VolumeId | FilesystemId) -> None:
+        """Leave the folder where it is, with what is in it, and nothing of ours."""
+        await in_thread(self._end, self._note(entity), is_kept=True)
 
     def _note(self, entity: VolumeId | FilesystemId) -> Path:
         if not isinstance(entity, FilesystemId):
@@ -153,7 +169,7 @@ class DirectoryFilesystems:
             finally:
                 os.close(claim)
 
-    def _destroy(self, note: Path) -> None:
+    def _end(self, note: Path, *, is_kept: bool) -> None:
         try:
             path = note.read_text()
         except FileNotFoundError:
@@ -168,9 +184,16 @@ class DirectoryFilesystems:
                     whose = _read_claim(folder)
                 finally:
                     os.close(folder)
-                if whose == f"{note}\n":
+                if whose == f"{note}\n" and is_kept:
+                    Path(path, CLAIM).unlink()
+                elif whose == f"{note}\n":
                     _remove_all(Path(path))
         note.unlink(missing_ok=True)
+
+
+def _size_mib(folder: Path) -> int:
+    """How large a folder can become: as what it is on."""
+    return int(shutil.disk_usage(folder).total) // (1024 * 1024)
 
 
 def _read_claim(folder: int) -> str | None:

@@ -1,0 +1,69 @@
+"""How full the filesystems are that are mounted here: looked at now and then, for the model and as metrics.
+
+Nobody tells when a filesystem has become fuller, so this is one of the few things that are asked for by the clock.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from undercroft.files import in_thread
+from undercroft_hookspecs import FilesystemId, Usage
+from undercroft_hookspecs.storage import Measures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from undercroft_hookspecs import Meter
+    from undercroft_hookspecs.storage_state import Filesystem
+    from undercroft_storageprovisioner.sources import Sources
+
+LABELS = ("model", "storage", "filesystem")
+
+
+class Gauges:
+    """The metrics of all models' filesystems."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._gauges = {
+            "size_bytes": meter.gauge("filesystem_size_bytes", "Size of a filesystem.", LABELS),
+            "used_bytes": meter.gauge("filesystem_used_bytes", "How much of a filesystem is used.", LABELS),
+            "inodes": meter.gauge("filesystem_inodes", "Inodes that a filesystem has; 0: no limit.", LABELS),
+            "inodes_used": meter.gauge("filesystem_inodes_used", "Inodes of a filesystem that are used.", LABELS),
+        }
+        self._models: dict[str, dict[tuple[str, ...], Usage]] = {}
+
+    def show(self, model: str, usage: Mapping[tuple[str, str], Usage]) -> None:
+        """Show a model's filesystems, each by its storage and its id, and forget others of that model."""
+        self._models[model] = {(model, *names): found for names, found in usage.items()}
+        shown = {labels: found for each in self._models.values() for labels, found in each.items()}
+        for field, gauge in self._gauges.items():
+            gauge.replace({labels: getattr(found, field) for labels, found in shown.items()})
+
+
+async def measure(places: Mapping[str, str], wanted: Mapping[str, Filesystem], sources: Sources) -> dict[str, Usage]:
+    """How full filesystems are, by id; `places` has where each is. One that cannot be looked at is left out."""
+    found = await in_thread(_look, places)
+    for name in found:
+        filesystem = wanted.get(name)
+        source: object = sources.of_filesystem(filesystem) if filesystem is not None and not filesystem.volume else None
+        better = await source.usage(FilesystemId.parse(name)) if isinstance(source, Measures) else None
+        found[name] = better or found[name]
+    return found
+
+
+def _look(places: Mapping[str, str]) -> dict[str, Usage]:
+    found = {}
+    for name, place in places.items():
+        try:
+            told = os.statvfs(place)
+        except OSError:
+            continue
+        found[name] = Usage(
+            size_bytes=told.f_blocks * told.f_frsize,
+            used_bytes=(told.f_blocks - told.f_bfree) * told.f_frsize,
+            inodes=told.f_files,
+            inodes_used=told.f_files - told.f_ffree,
+        )
+    return found
