@@ -165,10 +165,10 @@ class ModelStorage:
         following.add_done_callback(lambda _: self._changed.set())
         while not following.done():
             await self._next_change()
+            await self._look()
             wanted = self._wanted
             if wanted is None or wanted.machine is None:
                 continue
-            await in_thread(self._look)
             steps = plan(wanted, self._actual(wanted))
             self._retries.keep(frozenset(steps))
             for step in steps:
@@ -218,15 +218,21 @@ class ModelStorage:
         due = trim_due(wanted.filesystems.values(), self._clock.now())
         return Actual(volumes=frozenset(self._devices), filesystems=frozenset(self._mounts), trim_due=due)
 
-    def _look(self) -> None:
-        """Forget what is not there any more: somebody has unmounted it, or a device has vanished."""
-        mounted = {mount.target for mount in mountinfo.read()}
-        for name, path in list(self._mounts.items()):
-            if path and path not in mounted and (Kind.FILESYSTEM, name) not in self._busy:
+    async def _look(self) -> None:
+        """Forget what is not there any more: somebody has unmounted it, or a device has vanished.
+
+        What is being worked on, or was meanwhile, is as its step leaves it.
+        """
+        mounts, devices, before = dict(self._mounts), dict(self._devices), set(self._busy)
+        mounted, there = await in_thread(_seen, frozenset(devices.values()))
+        for name, path in mounts.items():
+            is_still = self._mounts.get(name) == path and not {(Kind.FILESYSTEM, name)} & (before | self._busy.keys())
+            if path and path not in mounted and is_still:
                 _log.warning("filesystem %s is not mounted on %s any more", name, path)
                 del self._mounts[name]
-        for name, device in list(self._devices.items()):
-            if device and not _is_there(device) and (Kind.VOLUME, name) not in self._busy:
+        for name, device in devices.items():
+            is_still = self._devices.get(name) == device and not {(Kind.VOLUME, name)} & (before | self._busy.keys())
+            if device and device not in there and is_still:
                 _log.warning("volume %s is not %s any more", name, device)
                 del self._devices[name]
 
@@ -301,6 +307,11 @@ def about(step: Step, wanted: WantedStorage) -> object:
         mounted,
         wanted.volume_attachments.get(filesystem.volume) if filesystem is not None else None,
     )
+
+
+def _seen(devices: frozenset[str]) -> tuple[set[str], set[str]]:
+    """What is mounted on, and which of these devices are there."""
+    return {mount.target for mount in mountinfo.read()}, {device for device in devices if device and _is_there(device)}
 
 
 def _is_there(device: str) -> bool:
