@@ -55,9 +55,8 @@ class Kept:
     def is_intact(self) -> bool:
         """Whether it is mounted, and has what was written."""
         file = self.place / "kept"
-        return (
-            self.place.is_mount() and file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() == self.checksum
-        )
+        is_mounted = any(mount.target == str(self.place) for mount in mountinfo.read())
+        return is_mounted and file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() == self.checksum
 
 
 class Hoard:
