@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Collection
 
     from undercroft_hookspecs import Clock
-    from undercroft_storageprovisioner.plan import Step
+    from undercroft_storageprovisioner.plan import Kind, Step
 
 FIRST_SECONDS = 30.0
 LONGEST_SECONDS = 1800.0
@@ -61,9 +62,10 @@ class Retries:
             return True
         return known.due <= self._clock.monotonic()
 
-    def next_seconds(self) -> float | None:
-        """In how many seconds the next one is due; None if none is."""
-        due = min((failure.due for failure in self._failures.values()), default=math.inf)
+    def next_seconds(self, *, besides: Collection[tuple[Kind, str]] = ()) -> float | None:
+        """In how many seconds the next one is due, besides those of what is busy; None if none is."""
+        idle = (failure for step, failure in self._failures.items() if (step.kind, step.entity) not in besides)
+        due = min((failure.due for failure in idle), default=math.inf)
         return None if math.isinf(due) else max(0.0, due - self._clock.monotonic())
 
     def keep(self, steps: frozenset[Step]) -> None:

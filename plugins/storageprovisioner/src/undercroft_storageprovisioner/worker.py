@@ -133,6 +133,8 @@ class ModelStorage:
         self._mounts: dict[str, str] = {}
         """By filesystem, where it was seen to be mounted; empty for one that is a folder and no mount."""
         self._busy: dict[tuple[Kind, str], Step] = {}
+        self._volumes_in_use: dict[tuple[Kind, str], str] = {}
+        """By what is busy, the volume that it is at work on."""
 
     def report(self) -> dict[str, object]:
         """What is attached, what is being done, and what has failed."""
@@ -145,21 +147,21 @@ class ModelStorage:
 
     async def go_on(self) -> None:
         """Follow what is wanted until cancelled, or the model is gone."""
-        with contextlib.suppress(NotFoundError):
-            async with asyncio.TaskGroup() as group, mountinfo.watch(self._changed.set):
-                following = group.create_task(self._follow(), name=f"follow the storage of {self._model}")
-                measuring = group.create_task(self._measure(), name=f"measure the storage of {self._model}")
-                try:
-                    await self._work(group, following)
-                finally:
-                    following.cancel()
-                    measuring.cancel()
+        async with asyncio.TaskGroup() as group, mountinfo.watch(self._changed.set):
+            following = group.create_task(self._follow(), name=f"follow the storage of {self._model}")
+            measuring = group.create_task(self._measure(), name=f"measure the storage of {self._model}")
+            try:
+                await self._work(group, following)
+            finally:
+                following.cancel()
+                measuring.cancel()
 
     async def _follow(self) -> None:
-        async with self._facade.watch_storage(self._model) as states:
-            async for wanted in states:
-                self._wanted = wanted
-                self._changed.set()
+        with contextlib.suppress(NotFoundError):  # In here: out of a group it would come as a group.
+            async with self._facade.watch_storage(self._model) as states:
+                async for wanted in states:
+                    self._wanted = wanted
+                    self._changed.set()
 
     async def _work(self, group: asyncio.TaskGroup, following: asyncio.Task[None]) -> None:
         following.add_done_callback(lambda _: self._changed.set())
@@ -172,14 +174,25 @@ class ModelStorage:
             steps = plan(wanted, self._actual(wanted))
             self._retries.keep(frozenset(steps))
             for step in steps:
-                key = (step.kind, step.entity)
-                if key not in self._busy and self._retries.is_due(step, about(step, wanted)):
-                    self._busy[key] = step
+                if self._is_free(step) and self._retries.is_due(step, about(step, wanted)):
+                    self._begin(step, wanted)
                     group.create_task(self._take(step, wanted), name=f"{step} of {self._model}")
+
+    def _is_free(self, step: Step) -> bool:
+        """Whether nothing is being done about the entity, nor on the volume that is to be taken away."""
+        in_use = step.deed is Deed.DETACH and step.kind is Kind.VOLUME and step.entity in self._volumes_in_use.values()
+        return (step.kind, step.entity) not in self._busy and not in_use
+
+    def _begin(self, step: Step, wanted: WantedStorage) -> None:
+        key = (step.kind, step.entity)
+        self._busy[key] = step
+        filesystem = wanted.filesystems.get(step.entity) if step.kind is Kind.FILESYSTEM else None
+        if filesystem is not None and filesystem.volume:
+            self._volumes_in_use[key] = filesystem.volume
 
     async def _next_change(self) -> None:
         """Wait until something has changed, a failure is due again, or it is time for a look at everything."""
-        due = self._retries.next_seconds()
+        due = self._retries.next_seconds(besides=self._busy.keys())
         pause = self._config.resync_seconds if due is None else min(due, self._config.resync_seconds)
         await self._wait(self._changed, pause)
 
@@ -248,6 +261,7 @@ class ModelStorage:
             await self._note(step, info)
         finally:
             del self._busy[step.kind, step.entity]
+            self._volumes_in_use.pop((step.kind, step.entity), None)
             self._changed.set()
 
     async def _note(self, step: Step, info: AttachInfo | None) -> None:

@@ -1,0 +1,144 @@
+"""The provisioner with providers by hand: what it does side by side, and what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from plugins.storageprovisioner.tests.ground import KEEPER as KEEPERS
+from plugins.storageprovisioner.tests.ground import Ground
+
+from undercroft_hookspecs import FilesystemId, ModelId, NotFoundError, PermanentError, StorageProvider
+from undercroft_hookspecs.storage import AttachInfo, AttachParams, FilesystemInfo, FilesystemParams
+from undercroft_hookspecs.storage_facades import WantedStorage
+
+
+class Attributes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """None."""
+
+
+class Pretence:
+    """Filesystems that are only said to be there; each call is counted, and those of one entity may not overlap."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self.busy: set[str] = set()
+        self.at_once = 0
+        self.hanging: dict[str, asyncio.Event] = {}
+        self.failing: dict[str, Exception] = {}
+
+    @property
+    def provider(self) -> StorageProvider[Attributes]:
+        """As a plugin would declare it."""
+        return StorageProvider(attributes=Attributes, filesystems=lambda _, __: self)
+
+    async def create(self, params: FilesystemParams) -> FilesystemInfo:
+        await self._do("create", str(params.filesystem))
+        return FilesystemInfo(provider_id=str(params.filesystem), size_mib=params.size_mib)
+
+    async def attach(self, params: AttachParams) -> AttachInfo:
+        await self._do("attach", str(params.entity))
+        return AttachInfo(path=str(params.path))
+
+    async def detach(self, params: AttachParams) -> None:
+        await self._do("detach", str(params.entity))
+
+    async def destroy(self, filesystem: object) -> None:
+        await self._do("destroy", str(filesystem))
+
+    async def _do(self, what: str, entity: str) -> None:
+        assert entity not in self.busy, f"two calls about {entity} at once"
+        self.calls[what, entity] += 1
+        self.busy.add(entity)
+        self.at_once = max(self.at_once, len(self.busy))
+        try:
+            await asyncio.sleep(0)
+            if what in self.failing:
+                raise self.failing[what]
+            if entity in self.hanging:
+                await self.hanging[entity].wait()
+        finally:
+            self.busy.discard(entity)
+
+
+def pretending(ground: Ground) -> Pretence:
+    """Have the ground's provider be a pretence."""
+    pretence = Pretence()
+    ground.providers = {"pretence": pretence.provider}
+    return pretence
+
+
+async def test_what_hangs_holds_up_nothing_else(ground: Ground) -> None:
+    pretence = pretending(ground)
+    released = pretence.hanging["0/0"] = asyncio.Event()
+    await ground.world.deploy(KEEPERS, storage={"data": "pretence,3,1M"})
+    await ground.world.start("keeper/0")
+    async with ground.provisioning():
+        await ground.of("keeper/0").attachments()
+        wanted = await ground.until(lambda found: sum(_is_attached(found, each) for each in found.filesystems) == 2)
+        assert not _is_attached(wanted, "0/0")
+        released.set()
+        await ground.until(lambda found: sum(_is_attached(found, each) for each in found.filesystems) == 3)
+        assert pretence.at_once > 1, "entities are worked on side by side"
+        await ground.end()
+
+
+async def test_refusal_for_good_is_asked_once(ground: Ground) -> None:
+    pretence = pretending(ground)
+    pretence.failing["create"] = PermanentError("found a cat on it: remove the cat")
+    await ground.world.deploy(KEEPERS, storage={"data": "pretence,1,1M"})
+    await ground.world.start("keeper/0")
+    async with ground.provisioning():
+        await ground.of("keeper/0").attachments()
+        assert await ground.refusal() == "cannot create: found a cat on it: remove the cat"
+        await ground.facade.set_status(ground.world.model, FilesystemId.parse("0/0"), "error", "said by somebody else")
+        await ground.until(lambda found: found.filesystems["0/0"].status.message == "said by somebody else")
+        assert pretence.calls["create", "0/0"] == 1
+        del pretence.failing["create"]
+        await ground.end()
+
+
+async def test_failure_says_why_and_is_not_tried_again_at_once(ground: Ground) -> None:
+    pretence = pretending(ground)
+    pretence.failing["create"] = OSError("badness")
+    await ground.world.deploy(KEEPERS, storage={"data": "pretence,1,1M"})
+    await ground.world.start("keeper/0")
+    async with ground.provisioning() as provisioner:
+        await ground.of("keeper/0").attachments()
+        found = await ground.until(
+            lambda found: any(each.status.message for each in found.filesystems.values()),
+        )
+        (filesystem,) = found.filesystems.values()
+        assert (filesystem.status.current, filesystem.status.message) == ("pending", "cannot create: badness")
+        assert pretence.calls["create", "0/0"] == 1
+        assert "in 2" in str(provisioner.report()) or "in 3" in str(provisioner.report())
+        del pretence.failing["create"]
+        await ground.end()
+
+
+async def test_model_that_is_gone_is_no_error(ground: Ground) -> None:
+    """The worker died of an exception group, for what ended the watch was raised within a group of tasks."""
+    looked = asyncio.Event()
+
+    @asynccontextmanager
+    async def ended(model: ModelId) -> AsyncIterator[AsyncIterator[WantedStorage]]:
+        looked.set()
+        raise NotFoundError(str(model))
+        yield
+
+    ground.facade.watch_storage = ended  # type: ignore[method-assign]
+    async with ground.provisioning() as provisioner:
+        dead = asyncio.ensure_future(provisioner.wait())
+        await looked.wait()
+        await asyncio.wait([dead], timeout=0.2)
+        assert not dead.done(), "it goes on, for there may be other models"
+        provisioner.kill()
+        await dead
+
+
+def _is_attached(wanted: WantedStorage, name: str) -> bool:
+    mounted = wanted.filesystem_attachments.get(name)
+    return mounted is not None and mounted.info is not None
