@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
 
 import pytest
@@ -49,6 +50,18 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(p
         (MappingProxyType({"a": "x"}), "a: x\n", "a: x\n", '{"a":"x"}\n'),
         ({"l": ["x", {"k": "v"}]}, "l:\n- x\n- k: v\n", "l:\n- x\n- k: v\n", '{"l":["x",{"k":"v"}]}\n'),
         ({"e": {}, "l": []}, "e: {}\nl: []\n", "e: {}\nl: []\n", '{"e":{},"l":[]}\n'),
+        (
+            {"t": datetime(2030, 1, 2, 4, tzinfo=timezone(timedelta(hours=1)))},
+            "t: 2030-01-02T03:00:00Z\n",
+            "t: 2030-01-02T03:00:00Z\n",
+            '{"t":"2030-01-02T03:00:00Z"}\n',
+        ),
+        (
+            datetime(2030, 1, 2, 3, 4, 5, 600, tzinfo=UTC),
+            "2030-01-02T03:04:05.0006Z\n",
+            "2030-01-02T03:04:05.0006Z\n",
+            '"2030-01-02T03:04:05.0006Z"\n',
+        ),
         ({"k": {"k": "é"}}, "k:\n  k: é\n", "k:\n  k: é\n", '{"k":{"k":"é"}}\n'),
     ],
 )

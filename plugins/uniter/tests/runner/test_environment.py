@@ -9,7 +9,7 @@ from undercroft_hookspecs.state import MeterStatus
 from undercroft_hookspecs.storage_facades import UnitStorage
 from undercroft_model.modelconfig import set_model_config
 from undercroft_model.tables import METER
-from undercroft_uniter.runner.environment import own_path, proxies
+from undercroft_uniter.runner.environment import own_base, own_path, proxies
 
 SHOWN = "env -0 | sort -z | tr '\\n\\0' ' \\n'"
 ALWAYS = {
@@ -37,6 +37,8 @@ ALWAYS = {
     "JUJU_MODEL_UUID",
     "JUJU_PRINCIPAL_UNIT",
     "JUJU_SLA",
+    "JUJU_TARGET_BASE",
+    "JUJU_TARGET_SERIES",
     "JUJU_UNIT_NAME",
     "JUJU_VERSION",
     "LANG",
@@ -77,6 +79,35 @@ async def test_a_hook_has_all_variables_and_no_other(stage: Stage, monkeypatch: 
     assert found["LANG"] == "C.UTF-8"
     assert found["TERM"] == "tmux-256color"
     assert found["JUJU_AGENT_SOCKET_NETWORK"] == "unix"
+
+
+async def test_a_hook_is_told_what_runs_on_the_machine(stage: Stage) -> None:
+    shown = ". /etc/os-release; echo $ID@$VERSION_ID $VERSION_CODENAME; echo $JUJU_TARGET_BASE $JUJU_TARGET_SERIES"
+
+    said, told = (await stage.printed(shown)).splitlines()
+
+    assert told == said
+
+
+@pytest.mark.parametrize(
+    ("release", "told"),
+    [
+        ({"ID": "ubuntu", "VERSION_ID": "24.04", "VERSION_CODENAME": "noble"}, ("ubuntu@24.04", "noble")),
+        ({"ID": "debian"}, ("", "")),
+        (None, ("", "")),
+    ],
+)
+def test_a_machine_is_known_by_what_runs_there(
+    monkeypatch: pytest.MonkeyPatch, release: dict[str, str] | None, told: tuple[str, str]
+) -> None:
+    def read() -> dict[str, str]:
+        if release is None:
+            raise FileNotFoundError
+        return release
+
+    monkeypatch.setattr("platform.freedesktop_os_release", read)
+
+    assert own_base() == told
 
 
 async def test_every_run_has_another_context_id(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """Answers printed as Juju's hook tools print them: `smart`, `json` and `yaml`.
 
 Maps are sorted by key, as Juju's are, but for an `Ordered`, which stands for what is a record there. Besides maps there
-are str, bool, int, float, None and lists (or tuples) of all of them.
+are str, bool, int, float, None, datetime and lists (or tuples) of all of them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import functools
 import json.encoder
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from operator import itemgetter
 from typing import Final
@@ -83,6 +84,8 @@ def _json(value: object) -> str:
             return str(value)
         case float():
             return _json_float(value)
+        case datetime():
+            return f'"{_time(value)}"'
         case Mapping():
             return "{" + ",".join(f"{_json(key)}:{_json(value)}" for key, value in _json_items(value)) + "}"
         case list() | tuple():
@@ -104,6 +107,12 @@ def _json_float(value: float) -> str:
     if 1e-6 <= abs(value) < 1e21 and "e" in text:
         return f"{Decimal(text):f}"
     return text.replace("e-0", "e-")
+
+
+def _time(value: datetime) -> str:
+    moment = value.astimezone(UTC)
+    fraction = f"{moment:.%f}".rstrip("0").rstrip(".")
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def _yaml_float(value: float) -> str:
@@ -150,6 +159,8 @@ def _yaml_scalar(value: object) -> str:
             return str(value)
         case float():
             return _yaml_float(value)
+        case datetime():
+            return _time(value)
     raise TypeError(f"a hook tool cannot answer with a {type(value).__name__}")
 
 

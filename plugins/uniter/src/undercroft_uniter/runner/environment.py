@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import pwd
 import sys
 from dataclasses import dataclass
@@ -49,6 +50,10 @@ class Surroundings:
     path: str
     """The agent's PATH, as `own_path` gives it."""
     home: str
+    base: str
+    """What runs on the machine: `ubuntu@24.04`; empty if it cannot be told."""
+    series: str
+    """Its code name: `noble`."""
 
     def basic(self, context: str, server: Mapping[str, str]) -> dict[str, str]:
         """What all charm code has, the restricted hooks, too; `server` is where hook tools are answered."""
@@ -78,6 +83,8 @@ class Surroundings:
             "JUJU_METER_STATUS": meter.code,
             "JUJU_PRINCIPAL_UNIT": self.principal,
             "JUJU_SLA": "unsupported",
+            "JUJU_TARGET_BASE": self.base,
+            "JUJU_TARGET_SERIES": self.series,
         }
 
 
@@ -154,3 +161,13 @@ def own_path(own: str, *, prefix: str = sys.prefix, base: str = sys.base_prefix)
 def own_home() -> str:
     """The home of the agent's user."""
     return pwd.getpwuid(os.geteuid()).pw_dir
+
+
+def own_base() -> tuple[str, str]:
+    """What runs on this machine, and its code name, as os-release says; empty if it does not. Blocks."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return "", ""
+    version = release.get("VERSION_ID", "")
+    return f"{release['ID']}@{version}" if version else "", release.get("VERSION_CODENAME", "")

@@ -13,6 +13,7 @@ from undercroft_uniter.runner.commands import BashExecution
 from undercroft_uniter.runner.environment import (
     Surroundings,
     action_variables,
+    own_base,
     own_home,
     own_path,
     script_variables,
@@ -105,6 +106,7 @@ class UnitExecutions:
 async def surroundings_of(agent: UnitAgent, paths: UnitPaths, facades: Facades) -> Surroundings:
     """What stays the same for all charm code of the unit."""
     unit, model = await facades.unit.unit(), await facades.model.model()
+    base, series = await in_thread(own_base)
     return Surroundings(
         unit=str(agent.unit),
         model_uuid=str(agent.model),
@@ -115,6 +117,8 @@ async def surroundings_of(agent: UnitAgent, paths: UnitPaths, facades: Facades) 
         tools=paths.tools,
         path=own_path(os.environ.get("PATH", "")),
         home=own_home(),
+        base=base,
+        series=series,
     )
 
 

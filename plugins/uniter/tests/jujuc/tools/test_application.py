@@ -12,15 +12,15 @@ GOALS = {
     "relations": {"db": {"mysql": {"status": "joined", "since": "2026-01-02 03:04:05Z"}}},
 }
 GOALS_YAML = """\
+units:
+  shop/0:
+    status: active
+    since: 2026-01-02 03:04:05Z
 relations:
   db:
     mysql:
-      since: 2026-01-02 03:04:05Z
       status: joined
-units:
-  shop/0:
-    since: 2026-01-02 03:04:05Z
-    status: active
+      since: 2026-01-02 03:04:05Z
 """
 CLOUD = {"type": "lxd", "name": "here", "credential": {"auth-type": "none", "attrs": {}, "redacted": []}}
 
@@ -80,8 +80,8 @@ async def test_goals_are_yaml_or_json(bench: Bench, hook: FakeHook) -> None:
     hook.goals.document = GOALS
 
     json = (
-        '{"relations":{"db":{"mysql":{"since":"2026-01-02 03:04:05Z","status":"joined"}}},'
-        '"units":{"shop/0":{"since":"2026-01-02 03:04:05Z","status":"active"}}}\n'
+        '{"units":{"shop/0":{"status":"active","since":"2026-01-02 03:04:05Z"}},'
+        '"relations":{"db":{"mysql":{"status":"joined","since":"2026-01-02 03:04:05Z"}}}}\n'
     )
     assert (await bench("goal-state")).stdout.replace('"', "") == GOALS_YAML
     assert (await bench("goal-state", "--format=yaml")).stdout.replace('"', "") == GOALS_YAML

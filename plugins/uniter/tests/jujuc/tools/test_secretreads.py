@@ -104,6 +104,12 @@ async def test_what_is_known_of_a_secret_is_printed(bench: Bench, arguments: lis
     )
 
 
+async def test_times_are_times_in_yaml(bench: Bench) -> None:
+    answer = await bench("secret-info-get", ID)
+
+    assert "  expiry: 2030-01-01T00:00:00Z\n  rotates: 2026-01-02T03:04:05Z\n" in answer.stdout
+
+
 async def test_what_a_secret_has_not_is_left_out(bench: Bench) -> None:
     assert await bench("secret-info-get", OTHER) == done(
         f'{OTHER}:\n  revision: 1\n  label: ""\n  owner: unit\n  rotation: never\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.errors import NotPermittedError
@@ -13,6 +14,7 @@ from undercroft_hookspecs.hook_tools import (
     ResourcesContext,
     ToolUsageError,
 )
+from undercroft_uniter.jujuc.formats import Ordered
 from undercroft_uniter.jujuc.tools.tool import ANSWER, Tool
 
 if TYPE_CHECKING:
@@ -32,9 +34,21 @@ async def _config(context: HookContext, call: ToolCall) -> object:
     return {name: value for name, value in sorted(settings.items()) if with_unset or value is not None}
 
 
-async def _goals(context: HookContext, call: ToolCall) -> object:
+async def _goals(context: HookContext, call: ToolCall) -> Ordered:
     del call
-    return await context.get(GoalStateContext).goal_state()
+    goals = await context.get(GoalStateContext).goal_state()
+    relations = {name: _statuses(one) for name, one in _map(goals["relations"]).items()}
+    return Ordered(units=_statuses(goals["units"]), relations=relations)
+
+
+def _statuses(found: object) -> Mapping[str, Ordered]:
+    entries = {name: _map(one) for name, one in _map(found).items()}
+    return {name: Ordered(status=one["status"], since=one["since"]) for name, one in entries.items()}
+
+
+def _map(value: object) -> Mapping[str, object]:
+    assert isinstance(value, Mapping)
+    return value
 
 
 async def _credential(context: HookContext, call: ToolCall) -> object:

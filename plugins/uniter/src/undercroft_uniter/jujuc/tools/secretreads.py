@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.errors import NotFoundError
@@ -74,14 +73,10 @@ def _document(owned: OwnedSecret, unit: str) -> Ordered:
         document["description"] = secret.description
     document["rotation"] = secret.rotation
     if secret.latest in secret.expires:
-        document["expiry"] = _time(secret.expires[secret.latest])
+        document["expiry"] = secret.expires[secret.latest]
     if secret.next_rotation is not None:
-        document["rotates"] = _time(secret.next_rotation)
+        document["rotates"] = secret.next_rotation
     return document
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _ids(context: HookContext, call: ToolCall) -> list[str]:
