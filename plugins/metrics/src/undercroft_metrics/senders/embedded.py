@@ -50,6 +50,13 @@ CREATE INDEX IF NOT EXISTS samples_by_series ON samples (series, time);
 CREATE INDEX IF NOT EXISTS samples_by_time ON samples (time);
 """
 
+# SQLite takes the bare columns from the row that has the maximum.
+_LATEST = (
+    "SELECT series.id, model, unit, key, kind, labels, max(samples.time), value "
+    "FROM samples JOIN series ON series.id = samples.series"
+)
+_BY_SERIES = "GROUP BY series.id ORDER BY model, unit, key, labels, kind"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
@@ -183,12 +190,7 @@ class StoreReader:
     def latest(self, *, model: str = "", units: Sequence[str] = ()) -> Sequence[Stored]:
         """The newest sample of each series, sorted by model, unit, metric and labels."""
         where, given = _restricted(model, units)
-        # SQLite takes the bare columns from the row that has the maximum.
-        query = (
-            "SELECT series.id, model, unit, key, kind, labels, max(samples.time), value "
-            f"FROM samples JOIN series ON series.id = samples.series {where} "  # noqa: S608 - Placeholders only.
-            "GROUP BY series.id ORDER BY model, unit, key, labels, kind"
-        )
+        query = f"{_LATEST} {where} {_BY_SERIES}"
         return [_stored(row) for row in self._rows(query, given)]
 
     def history(self, series: int, *, since: datetime, limit: int = 1000) -> Sequence[Stored]:
