@@ -1,0 +1,106 @@
+"""Prometheus' remote write 1.0: series with sorted labels, samples by time, one per millisecond, in snappy.
+
+Receivers differ in what they make of anything else: unsorted samples are dropped without a word, an empty label makes
+a whole request fail. What is sent here is what all of them take.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+from cramjam import snappy
+
+from undercroft.files import in_thread
+from undercroft_hookspecs import Accepted, MetricSender, SendReport
+from undercroft_metrics.senders.samples import labels_of, metric_name, samples_of
+from undercroft_metrics.senders.transport import poster
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery
+    from undercroft_metrics.senders.config import RemoteWriteConfig
+    from undercroft_metrics.senders.transport import Poster
+
+Series: TypeAlias = tuple[tuple[str, str], ...]
+
+_HEADERS = {
+    "Content-Type": "application/x-protobuf",
+    "Content-Encoding": "snappy",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+_DOUBLE = struct.Struct("<d")
+
+
+class RemoteWriteDelivery:
+    """The open sender of one unit."""
+
+    def __init__(self, receiver: Poster, labels: Mapping[str, str]) -> None:
+        self._receiver, self._labels = receiver, labels
+
+    async def send(self, batches: Sequence[MetricBatch]) -> SendReport:
+        """Write batches, merged into one request."""
+        if body := await in_thread(self._encoded, batches):
+            await self._receiver.post(body, _HEADERS)
+        return SendReport(verdicts={batch.id: Accepted() for batch in batches})
+
+    def _encoded(self, batches: Sequence[MetricBatch]) -> bytes:
+        found = merged(batches, self._labels)
+        return bytes(snappy.compress_raw(encode(found))) if found else b""
+
+
+def merged(batches: Sequence[MetricBatch], more: Mapping[str, str]) -> Mapping[Series, Mapping[int, float]]:
+    """All samples by series and millisecond, both sorted; of several in one millisecond the last counts."""
+    found: dict[Series, dict[int, float]] = {}
+    for batch in batches:
+        own = {**more, "model": batch.model, "unit": batch.unit}
+        for sample in samples_of(batch):
+            labels = {**labels_of(own, sample.labels), "__name__": metric_name(sample.key)}
+            moment = round(sample.time.timestamp() * 1000)
+            found.setdefault(tuple(sorted(labels.items())), {})[moment] = float(sample.value)
+    return {series: dict(sorted(samples.items())) for series, samples in sorted(found.items())}
+
+
+def encode(found: Mapping[Series, Mapping[int, float]]) -> bytes:
+    """The protobuf message WriteRequest, by hand: it has four kinds of field, and no library knows only these."""
+    return b"".join(_field(1, b"".join(_series(series, samples))) for series, samples in found.items())
+
+
+def _series(series: Series, samples: Mapping[int, float]) -> Iterator[bytes]:
+    for name, value in series:
+        yield _field(1, _field(1, name.encode()) + _field(2, value.encode("utf-8", "replace")))
+    for moment, number in samples.items():
+        # Negative numbers are ten bytes long: as unsigned ones of 64 bits.
+        yield _field(2, b"\x09" + _DOUBLE.pack(number) + b"\x10" + _varint(moment & (2**64 - 1)))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes((number << 3 | 2,)) + _varint(len(content)) + content
+
+
+def _varint(number: int) -> bytes:
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def make(agent: Agent, _name: str, config: RemoteWriteConfig) -> MetricSender:
+    """A receiver of remote write as a sender."""
+
+    @asynccontextmanager
+    async def open_sender(_model: str, _unit: str, /) -> AsyncIterator[MetricDelivery]:
+        async with poster(config, agent.clock) as receiver:
+            yield RemoteWriteDelivery(receiver, config.labels)
+
+    return MetricSender(
+        open=open_sender,
+        max_batches=config.max_batches,
+        max_bytes=config.max_bytes,
+        timeout=config.total_seconds + config.connect_seconds,
+    )
