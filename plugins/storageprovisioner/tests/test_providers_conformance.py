@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from plugins.storageprovisioner.tests.conftest import needs
 
 from undercroft.process import SystemProcess
 from undercroft.testing import FakeAgent
 from undercroft_conformance import StorageProviderConformance
+from undercroft_conformance.checks.storage import Maker
 from undercroft_hookspecs import FilesystemId, StorageProvider, VolumeId
 from undercroft_hookspecs.identity import ModelId
-from undercroft_hookspecs.storage import AttachInfo, AttachParams, FilesystemInfo, FilesystemParams, VolumeParams
+from undercroft_hookspecs.storage import (
+    AttachInfo,
+    AttachParams,
+    FilesystemInfo,
+    FilesystemParams,
+    FilesystemSource,
+    VolumeParams,
+    VolumeSource,
+)
+from undercroft_storageprovisioner.linux.loops import loops_of
 from undercroft_storageprovisioner.managed import ManagedFilesystems
 from undercroft_storageprovisioner.plugin import undercroft_storage_providers
 from undercroft_storageprovisioner.providers.loop import LoopVolumes
 
+MIB = 1024 * 1024
 MODEL = ModelId.parse("0b2ff3a6-5c12-4f0c-8a70-5d4b3b5d1e0f")
 root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root: run the tests as root")
 
@@ -31,7 +45,7 @@ def ours() -> Mapping[str, StorageProvider[Any]]:  # Any: each provider has a st
 
 
 def test_every_provider_is_judged_here(ours: Mapping[str, StorageProvider[Any]]) -> None:
-    judged = {test.name for test in (TestLoop, TestTmpfs, TestRootfs, TestDirectory)}
+    judged = {test.name for test in (TestLoop, TestTmpfs, TestRootfs, TestDirectory, TestBtrfs)}
 
     assert judged == set(ours)
 
@@ -67,6 +81,28 @@ class TestRootfs(Ours):
 
 class TestDirectory(Ours):
     name = "directory"
+
+
+@pytest.mark.root
+@needs("mkfs.btrfs")
+class TestBtrfs(Ours):
+    """On a btrfs of the test's own."""
+
+    name = "btrfs"
+
+    @pytest.fixture
+    def source(self, provider: StorageProvider[Any], tmp_path: Path) -> Iterator[FilesystemSource | VolumeSource]:
+        """The storage folder is on it."""
+        image, folder = tmp_path / "image", tmp_path / "storage"
+        folder.mkdir()
+        with image.open("wb") as file:
+            file.truncate(256 * MIB)
+        for argv in (["mkfs.btrfs", "-q", image], ["mount", "-o", "loop", image, folder]):
+            subprocess.run(argv, check=True)
+        yield Maker(provider).source(self.kind, folder)
+        subprocess.run(["umount", folder], check=True)
+        while loops_of(image):  # The kernel lets go of it a moment later.
+            time.sleep(0.01)
 
 
 class Attributes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

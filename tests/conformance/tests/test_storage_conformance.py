@@ -94,7 +94,7 @@ class Folders:
     async def release(self, entity: FilesystemId) -> None:
         pass
 
-    async def take_over(self, entity: FilesystemId, provider_id: str) -> FilesystemInfo:
+    async def import_existing(self, entity: FilesystemId, provider_id: str) -> FilesystemInfo:
         if not (self.root / provider_id).is_dir():
             raise NotFoundError(provider_id)
         return FilesystemInfo(provider_id=provider_id, size_mib=1)
@@ -357,7 +357,7 @@ class ReleasesOnce(Folders):
 
 
 class TakesAnything(Folders):
-    async def take_over(self, entity: FilesystemId, provider_id: str) -> FilesystemInfo:
+    async def import_existing(self, entity: FilesystemId, provider_id: str) -> FilesystemInfo:
         return FilesystemInfo(provider_id=provider_id, size_mib=1)
 
 

@@ -26,6 +26,7 @@ from undercroft_hookspecs import (
 )
 from undercroft_storageprovisioner.linux import mounts
 from undercroft_storageprovisioner.names import file_name
+from undercroft_storageprovisioner.room import check_room
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import AttachParams, Completed, FilesystemParams, Process, VolumeId
@@ -62,11 +63,14 @@ class BtrfsSubvolumes:
         if not await in_thread(_is_subvolume, own):
             await self._prepare(own)
             await in_thread(_check_free, own)
+            await in_thread(check_room, self._folder, params.size_mib)
             part = own.with_name(f".{own.name}.part")
             await self._delete(part)
             await self._btrfs("subvolume", "create", part)
             await self._limit(part, params.size_mib)
             await in_thread(part.rename, own)
+        else:  # More may be asked for than when it was made, and not yet recorded.
+            await self._limit(own, params.size_mib)
         return FilesystemInfo(provider_id=own.name, size_mib=params.size_mib)
 
     async def attach(self, params: AttachParams) -> AttachInfo:

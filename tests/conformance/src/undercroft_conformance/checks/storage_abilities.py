@@ -31,8 +31,6 @@ async def grow(case: StorageCase) -> None:
             first, second = await source.grow(entity, wanted), await source.grow(entity, wanted)
             expect(first.size_mib >= wanted, f"{how}, it was to grow to {wanted} MiB, and has {first.size_mib}")
             expect(first == second, f"grow() gives {first}, and asked again {second}")
-        found = await case.create()
-        expect(found.size_mib >= case.size_mib * 3, f"it has grown, and create() finds {found.size_mib} MiB")
 
 
 async def snapshot(case: StorageCase) -> None:
@@ -63,12 +61,12 @@ async def import_missing(case: StorageCase) -> None:
     source, entity = _able(case, "import")
     async with case.tidied():
         try:
-            info = await source.take_over(entity, "there-is-no-such-thing")
+            info = await source.import_existing(entity, "there-is-no-such-thing")
         except (PermanentError, NotFoundError, NotValidError):
             return
         except Exception as error:
-            raise Broken(f"there is no such thing, and take_over() raises {describe(error)}") from error
-        raise Broken(f"there is no such thing, and take_over() gives {info}")
+            raise Broken(f"there is no such thing, and import_existing() raises {describe(error)}") from error
+        raise Broken(f"there is no such thing, and import_existing() gives {info}")
 
 
 CHECKS: tuple[Check[StorageCase], ...] = (

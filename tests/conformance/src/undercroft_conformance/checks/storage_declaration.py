@@ -17,7 +17,7 @@ _METHODS = {
     "release": ("release",),
     "grow": ("grow",),
     "snapshot": ("snapshot", "remove_snapshot"),
-    "import": ("take_over",),
+    "import": ("import_existing",),
     "trim": (),
 }
 
