@@ -13,6 +13,7 @@ import pytest
 from plugins.model.tests.conftest import HERE, MYSQL, World, charm, endpoints
 
 from undercroft.clock import SystemClock
+from undercroft.process import SystemProcess
 from undercroft.testing.agent import FakeUnitAgent
 from undercroft_hookspecs import HostId, MachineId, NotFoundError, UnitName
 from undercroft_hookspecs.charm import ActionSpec, Charm, OptionSpec, StorageSpec
@@ -180,6 +181,7 @@ class Scene:
             unit_dir=unit_dir,
             data_dir=unit_dir / "uniter",
             clock=SystemClock(),
+            process=SystemProcess(),
         )
         self.paths = UnitPaths.of(self.agent)
         self.side = UnitSide(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
 from plugins.uniter.tests.stage import UNIT, Stage
 
+from undercroft.process import SystemProcess
+from undercroft.testing import FakeProcess
+from undercroft_hookspecs import Completed
 from undercroft_hookspecs.hook_facades import HookFacade
 from undercroft_uniter.errors import ActionNotValid
-from undercroft_uniter.runner.parameters import fitted
+from undercroft_uniter.runner.fitting import fitted
+from undercroft_uniter.runner.parameters import checked
 
 PATIENCE = 60.0
 
@@ -246,9 +251,49 @@ async def test_actions_side_by_side_have_each_their_own_results(stage: Stage) ->
     assert [each.results["mine"] for each in ended] == [str(each.id) for each in ended]
 
 
-def test_a_schema_that_is_none_is_the_charm_s_fault() -> None:
-    with pytest.raises(ActionNotValid, match='the schema of action "x" is not valid'):
-        fitted("x", {"a": 1}, {"type": "object", "properties": {"a": {"type": "nonsense"}}})
+EXPONENTIAL = {
+    "definitions": {f"d{depth}": {"allOf": [{"$ref": f"#/definitions/d{depth + 1}"}] * 2} for depth in range(40)}
+    | {"d40": {}},
+    "properties": {"a": {"$ref": "#/definitions/d0"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({"properties": {"a": {"type": "nonsense"}}}, "'nonsense' is not valid under any of the given schemas"),
+        ({"properties": {"a": {"pattern": "("}}}, "'(' is not a 'regex'"),
+        ({"properties": {"a": {"$ref": "#"}}, "allOf": [{"$ref": "#"}]}, "maximum recursion depth exceeded"),
+        ({"properties": {"a": {"$ref": "http://127.0.0.1:9/schema"}}}, "http://127.0.0.1:9/schema"),
+    ],
+)
+async def test_a_schema_that_is_none_is_the_charm_s_fault(schema: dict[str, object], words: str) -> None:
+    with pytest.raises(ActionNotValid) as caught:
+        await checked(SystemProcess(), "x", {"a": "b"}, {"type": "object", **schema})
+
+    assert 'the schema of action "x" is not valid' in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("schema", [{"properties": {"a": {"pattern": "^(a|a)*$"}}}, EXPONENTIAL])
+async def test_a_schema_that_takes_for_ever_is_the_charm_s_fault_and_stalls_nobody(schema: dict[str, object]) -> None:
+    turns = 0
+    checking = asyncio.ensure_future(checked(SystemProcess(), "x", {"a": "a" * 64 + "b"}, schema, patience=1.0))
+
+    while not checking.done():
+        await asyncio.sleep(0.01)
+        turns += 1
+
+    with pytest.raises(ActionNotValid, match=r'the schema of action "x" could not be applied .* within 1 s'):
+        await checking
+    assert turns > 10
+
+
+async def test_a_check_that_crashes_is_told_and_no_failure_of_the_unit() -> None:
+    crashed = Completed(("python",), 1, b"", b"Traceback")
+
+    with pytest.raises(ActionNotValid, match=r'action "x" could not be applied .*: Traceback'):
+        await checked(FakeProcess({(sys.executable,): crashed}), "x", {"a": 1}, {})
 
 
 def test_defaults_are_copies_and_nested() -> None:
@@ -261,6 +306,6 @@ def test_defaults_are_copies_and_nested() -> None:
     }
 
     first = fitted("x", {}, schema)
-    first["l"].append(1)  # type: ignore[attr-defined]
+    first["l"].append(1)
 
     assert fitted("x", {}, schema) == {"l": [], "o": {"p": 1}}

@@ -20,7 +20,7 @@ from undercroft_uniter.runner.environment import (
     secret_variables,
 )
 from undercroft_uniter.runner.hook import HookExecution
-from undercroft_uniter.runner.parameters import fitted
+from undercroft_uniter.runner.parameters import checked
 from undercroft_uniter.runner.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class UnitExecutions:
         schema = charm.actions[action.name].parameters
         if not action.parameters and not schema.get("properties") and not schema.get("required"):
             return {}
-        return await in_thread(fitted, action.name, action.parameters, schema)
+        return await checked(self._side.agent.process, action.name, action.parameters, schema)
 
     async def _ready(self) -> Workshop:
         if self._workshop is None:

@@ -1,70 +1,48 @@
-"""The parameters of an action, checked against its schema and completed with the schema's defaults.
-
-To be called in a thread: the library takes a while to be imported, and a schema may be large.
-"""
+"""The parameters of an action, checked in a process of its own: the charm's schema may take for ever to be applied."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from undercroft_hookspecs import CommandFailedError
 from undercroft_uniter.errors import ActionNotValid
+from undercroft_uniter.runner.fitting import Answer, Question
 
-# Any: JSON.
-Json = Any
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from undercroft_hookspecs import Process
+
+PATIENCE_SECONDS = 10.0
+_PROGRAM: Final[Sequence[str]] = ("-P", "-m", "undercroft_uniter.runner.fitting")
 
 
-def fitted(name: str, parameters: Mapping[str, object], schema: Mapping[str, object]) -> dict[str, object]:
-    """The parameters with defaults.
+async def checked(
+    process: Process,
+    name: str,
+    parameters: Mapping[str, object],
+    schema: Mapping[str, object],
+    *,
+    patience: float = PATIENCE_SECONDS,
+) -> Mapping[str, object]:
+    """The parameters with the schema's defaults.
 
     Raises:
-        ActionNotValid: they do not fit, or the charm's schema is none.
+        ActionNotValid: they do not fit, or the charm's schema is none, or it cannot be told in `patience` seconds.
     """
-    # Late: most units never run an action with parameters.
-    from jsonschema import Draft4Validator, SchemaError  # noqa: PLC0415
-    from jsonschema.exceptions import best_match  # noqa: PLC0415
-
-    usable = _usable(schema)
-    completed = _with_defaults(parameters, usable)
+    question = msgspec.json.encode(Question(name, dict(parameters), dict(schema)))
     try:
-        Draft4Validator.check_schema(usable)
-        error = best_match(Draft4Validator(usable).iter_errors(completed))
-    except SchemaError as broken:
-        raise ActionNotValid(f'the schema of action "{name}" is not valid: {broken.message}') from broken
-    if error is not None:
-        where = ".".join(str(step) for step in error.absolute_path)
-        raise ActionNotValid(f'the parameters of action "{name}" are not valid: {where or "(root)"}: {error.message}')
-    return completed
-
-
-def _usable(schema: Mapping[str, Json]) -> dict[str, Json]:
-    """The schema without the `required: true` of draft 3, which Juju lets pass, and which means nothing."""
-    found: dict[str, Json] = {}
-    for key, value in schema.items():
-        if key == "required" and not isinstance(value, list | tuple):
-            continue
-        if key in ("properties", "patternProperties", "definitions") and isinstance(value, Mapping):
-            found[key] = {
-                name: _usable(inner) if isinstance(inner, Mapping) else inner for name, inner in value.items()
-            }
-        elif isinstance(value, Mapping) and key != "default":
-            found[key] = _usable(value)
-        else:
-            found[key] = list(value) if isinstance(value, tuple) else value
-    return {key: value for key, value in found.items() if (key, value) != ("required", [])}
-
-
-def _with_defaults(given: Mapping[str, Json], schema: Mapping[str, Json]) -> dict[str, Json]:
-    found = dict(given)
-    for key, inner in (schema.get("properties") or {}).items():
-        if not isinstance(inner, Mapping):
-            continue
-        if key not in found and "default" in inner:
-            found[key] = copy.deepcopy(inner["default"])
-        value = found.get(key, {})
-        if isinstance(value, Mapping) and inner.get("properties"):
-            nested = _with_defaults(value, inner)
-            if nested or key in found:
-                found[key] = nested
-    return found
+        done = await process.run([sys.executable, *_PROGRAM], timeout=patience, stdin=question)
+    except TimeoutError as error:
+        message = f'the schema of action "{name}" could not be applied to its parameters within {patience:g} s'
+        raise ActionNotValid(f"{message}: look at its patterns and references") from error
+    except CommandFailedError as error:
+        message = f'the schema of action "{name}" could not be applied to its parameters'
+        raise ActionNotValid(f"{message}: {error}") from error
+    answer = msgspec.json.decode(done.stdout, type=Answer)
+    if answer.refusal:
+        raise ActionNotValid(answer.refusal)
+    return answer.parameters
