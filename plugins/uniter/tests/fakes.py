@@ -96,18 +96,25 @@ class FakeExecutions:
 
 
 class FakeDeployer:
-    """`CharmDeployer`: `holds` is what the folder holds, `failure` what the next deploys end with."""
+    """`CharmDeployer`: `holds` is what the folder holds, `failure` what the next deploys end with.
+
+    What is in `missing` has no archive; who asks for it is told so once the function there has been called.
+    """
 
     def __init__(self, journal: list[str]) -> None:
         self.holds: CharmReference | None = None
         self.staged: CharmReference | None = None
         self.stage_failure: Exception | None = None
+        self.missing: dict[str, Callable[[], None]] = {}
         self.failure: Exception | None = None
         self.journal = journal
 
     async def stage(self, charm: CharmReference) -> None:
         if self.stage_failure is not None:
             raise self.stage_failure
+        if charm.sha256 in self.missing:
+            self.missing[charm.sha256]()
+            raise NotFoundError(charm.sha256)
         self.staged = charm
 
     async def deploy(self, charm: CharmReference) -> None:

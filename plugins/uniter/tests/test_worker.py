@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_fields
 from plugins.uniter.tests.fakemodel import NEW, OLD
 from plugins.uniter.tests.fakes import FakeRooms, action, kind
 
@@ -18,7 +19,7 @@ from undercroft_hookspecs.unit_facades import ConfigHashes
 from undercroft_uniter.agentstatus import DeduplicatedStatus
 from undercroft_uniter.errors import SourceFailed, UnitGone
 from undercroft_uniter.hook.info import HookInfo, HookKind
-from undercroft_uniter.operation.state import OperationKind, OperationState, Step
+from undercroft_uniter.operation.state import CharmReference, OperationKind, OperationState, Step
 from undercroft_uniter.operation.statefile import StateFile
 from undercroft_uniter.paths import UnitPaths
 from undercroft_uniter.seams import Commands, CommandsEnding, Ending
@@ -441,6 +442,40 @@ class TestUpgrade:
             "take up local:shop-1", "deploy local:shop-1", "upgrade-charm", "config-changed",
         ]  # fmt: skip
         assert place.fakes.remote.watches == 2
+
+    @pytest.mark.parametrize("is_new", [True, False])
+    async def test_a_charm_that_is_gone_because_there_is_another_by_now_is_passed_over(
+        self, place: Place, is_new: bool
+    ) -> None:
+        if not is_new:
+            await place.started()
+        newest = CharmReference(url="local:shop-2", sha256="c" * 64)
+
+        def replaced() -> None:
+            place.fakes.application.record = replace_fields(
+                place.fakes.application.record, charm=newest.sha256, charm_url=newest.url
+            )
+            place.be(charm=newest)
+
+        place.fakes.deployer.missing[NEW.sha256] = replaced
+        place.be(charm=NEW)
+        if is_new:
+            place.start()
+        await place.until_idle()
+
+        assert place.fakes.deployer.holds == newest
+        assert "failed" not in [current for current, _ in place.fakes.status.agent]
+
+    async def test_a_charm_that_is_gone_and_still_wanted_is_a_failure(self, place: Place) -> None:
+        await place.started()
+        place.fakes.application.record = replace_fields(place.fakes.application.record, charm=NEW.sha256)
+        place.fakes.deployer.missing[NEW.sha256] = lambda: None
+
+        place.be(charm=NEW)
+
+        assert place.worker is not None
+        assert isinstance(await check_killed(place.worker), NotFoundError)
+        assert place.fakes.status.agent[-1][0] == "failed"
 
     async def test_other_resources_are_taken_up(self, place: Place) -> None:
         await place.started()

@@ -3,6 +3,7 @@
 UndercroftError
 ├── HookFailed             a hook ended badly: the unit is in error until it is resolved or retried
 ├── DeployConflict         a charm cannot be upgraded in place
+├── CharmMissing           what a charm was to be put in place from is gone
 ├── ActionNotValid         the charm has no such action, or its parameters do not fit
 ├── SourceFailed           something that the unit has to follow cannot be followed
 ├── UnitGone               the unit has been removed
@@ -16,7 +17,7 @@ UndercroftError
 
 from __future__ import annotations
 
-from undercroft_hookspecs import UndercroftError
+from undercroft_hookspecs import NotFoundError, UndercroftError
 
 
 class HookFailed(UndercroftError):
@@ -33,6 +34,18 @@ class HookFailed(UndercroftError):
 
 class DeployConflict(UndercroftError):
     """The charm could not be put over the one that is there; the reason is the cause."""
+
+
+class CharmMissing(NotFoundError):
+    """What the charm with that SHA-256 was to be put in place from is gone; the reason is the cause."""
+
+    def __init__(self, sha256: str, reason: str) -> None:
+        super().__init__(sha256, reason)
+        self.sha256 = sha256
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.sha256, self.reason))
 
 
 class ActionNotValid(UndercroftError):

@@ -18,6 +18,7 @@ from undercroft_hookspecs.state import Life
 from undercroft_uniter.beginning import await_reboot, greet, open_executor
 from undercroft_uniter.ending import become_dead
 from undercroft_uniter.errors import (
+    CharmMissing,
     DeployConflict,
     HookFailed,
     RebootNeeded,
@@ -140,6 +141,11 @@ class Uniter:
                     await remote.changed()
                 await self._resolve_once(executor, remote, local, stop, is_new=is_new)
             except RestartResolving:
+                local = LocalState(state=executor.state, charm=local.charm)
+            except CharmMissing as missing:
+                if (await self._application.application()).charm == missing.sha256:
+                    raise
+                _log.info("%s: the application has another charm by now", self._rooms.unit)
                 local = LocalState(state=executor.state, charm=local.charm)
             finally:
                 remote.kill()

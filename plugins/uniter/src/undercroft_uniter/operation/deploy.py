@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft_hookspecs import UndercroftError
-from undercroft_uniter.errors import DeployConflict
+from undercroft_hookspecs import NotFoundError, UndercroftError
+from undercroft_uniter.errors import CharmMissing, DeployConflict
 from undercroft_uniter.hook.info import HookInfo, HookKind
 from undercroft_uniter.operation.state import OperationKind, Step
 from undercroft_uniter.operation.step import Operation, Outcome
@@ -50,11 +50,17 @@ class Deploy(Operation):
         """Fetch the charm, and tell the model that the unit runs it.
 
         In this order: what the model knows to be in use cannot be garbage-collected, and what the state names must not.
+
+        Raises:
+            CharmMissing: it has been garbage-collected, for the application has another one by now.
         """
         if (state.kind, state.charm, state.step) == (self.kind, self.charm, Step.DONE):
             return Outcome(is_all=True)
-        await self._rooms.deployer.stage(self.charm)
-        await self._rooms.model.unit.take_up_charm(url=self.charm.url, sha256=self.charm.sha256)
+        try:
+            await self._rooms.deployer.stage(self.charm)
+            await self._rooms.model.unit.take_up_charm(url=self.charm.url, sha256=self.charm.sha256)
+        except NotFoundError as error:
+            raise CharmMissing(self.charm.sha256, str(error)) from error
         return Outcome(state=self._at(state, Step.PENDING))
 
     async def execute(self, state: OperationState) -> Outcome:
