@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,9 +13,10 @@ from plugins.model.tests.conftest import HERE, World
 from plugins.storageprovisioner.tests.ground import Ground
 
 from undercroft.linux import mountinfo
+from undercroft.process import SystemProcess
 from undercroft.testing.store import MemoryStore
 from undercroft_model.hosts import register_host
-from undercroft_storageprovisioner.linux.loops import loops_of
+from undercroft_storageprovisioner.linux.loops import detach, loops_of
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
@@ -31,8 +33,22 @@ def needs(*programs: str) -> pytest.MarkDecorator:
 @pytest.fixture
 async def ground(tmp_path: Path) -> AsyncIterator[Ground]:
     """A model in memory."""
-    world = await World(MemoryStore()).begin()
+    world = World(MemoryStore())
+    # Filesystems' UUIDs are made from the model's, and no machine takes two alike at the same time.
+    world.rng = random.Random(str(tmp_path))
+    await world.begin()
     await world.change(lambda tx: register_host(tx, HERE))
     yield Ground(world, tmp_path)
-    assert not [file for file in tmp_path.rglob("volume-*") if loops_of(file)], "a loop device was left behind"
-    assert not [mount.target for mount in mountinfo.read() if str(tmp_path) in mount.target]
+    left = await tidied(tmp_path)
+    assert not left, f"left behind: {', '.join(left)}"
+
+
+async def tidied(folder: Path) -> list[str]:
+    """What there is of mounts and loop devices in a folder, after it has been taken away."""
+    mounted = [mount.target for mount in mountinfo.read() if mount.target.startswith(f"{folder}/")]
+    for target in reversed(mounted):
+        await SystemProcess().run(["umount", "-l", target], timeout=10)
+    taken = [loop for file in folder.rglob("*") if file.is_file() for loop in loops_of(file)]
+    for loop in taken:
+        detach(loop)
+    return [*mounted, *(loop.name for loop in taken)]

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from undercroft.clock import SystemClock
 from undercroft.files import in_thread
 from undercroft.linux import signature
 from undercroft_hookspecs import AttachInfo, FilesystemInfo, PermanentError
@@ -18,7 +19,7 @@ from undercroft_storageprovisioner.names import file_name
 
 if TYPE_CHECKING:
     from undercroft.linux.mountinfo import Mount
-    from undercroft_hookspecs import FilesystemId, ModelId, Process
+    from undercroft_hookspecs import Clock, FilesystemId, ModelId, Process
 
 MIB = 1024 * 1024
 DEFAULT_KIND: Kind = "ext4"
@@ -27,10 +28,10 @@ DEFAULT_KIND: Kind = "ext4"
 class ManagedFilesystems:
     """The filesystems on the volumes of one model on this machine."""
 
-    def __init__(self, model: ModelId, folder: Path, process: Process) -> None:
+    def __init__(self, model: ModelId, folder: Path, process: Process, clock: Clock | None = None) -> None:
         self._model = model
         self._formatter = Formatter(process, folder / "formatting")
-        self._checker = Checker(process)
+        self._checker = Checker(process, clock or SystemClock())
         self._grower = Grower(process, self._checker)
 
     async def create(self, filesystem: FilesystemId, device: Path, *, kind: str, label: str) -> FilesystemInfo:

@@ -278,6 +278,9 @@ class ModelStorage:
             self._mounted.set()
 
     async def _failed(self, step: Step, wanted: WantedStorage, error: Exception) -> None:
+        if self._wanted is not None and about(step, wanted) != about(step, self._wanted):
+            _log.info("cannot %s of model %s, and something else is wanted by now: %s", step, self._model, error)
+            return
         final = isinstance(error, PermanentError | NotValidError)
         reason = str(error) or type(error).__name__
         if isinstance(error, TimeoutError) and not str(error):

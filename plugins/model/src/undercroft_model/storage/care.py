@@ -163,7 +163,11 @@ async def _main(tx: Transaction, model: ModelId, instance: StorageInstance) -> V
 
 async def _resize(tx: Transaction, model: ModelId, table: ModelTable[E], entity: str, size_mib: int) -> None:
     known = await tx.need(table.of(model), *parts_of(entity), what="storage")
-    tx.put(table.of(model), *parts_of(entity), record=msgspec.structs.replace(known, size_mib=size_mib))
+    status = known.status
+    if status.current == "attached" and status.message:  # What was said of the wish before this one.
+        status = msgspec.structs.replace(status, message="")
+    changed = msgspec.structs.replace(known, size_mib=size_mib, status=status)
+    tx.put(table.of(model), *parts_of(entity), record=changed)
 
 
 def _put(tx: Transaction, model: ModelId, behind: Volume | Filesystem, snapshots: tuple[Snapshot, ...]) -> None:

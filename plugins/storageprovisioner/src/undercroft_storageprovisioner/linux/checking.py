@@ -7,6 +7,7 @@ their checkers are asked only what is wrong where the kernel refuses the mount, 
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,11 @@ from undercroft_hookspecs import CommandFailedError, PermanentError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from undercroft_hookspecs import Completed, Process
+    from undercroft_hookspecs import Clock, Completed, Process
 
 CHECK_SECONDS = 1800.0
+FREE_SECONDS = 5.0
+LOOK_SECONDS = 0.02
 CORRECTED, UNCORRECTED, FAILED = 1, 4, 8
 """Bits of e2fsck's exit status, of its manual page."""
 _SUPERBLOCK = 1024
@@ -34,8 +37,8 @@ _PACKAGES = {"e2fsck": "e2fsprogs", "xfs_repair": "xfsprogs", "btrfs": "btrfs-pr
 class Checker:
     """Looks at filesystems that are not mounted."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, process: Process, clock: Clock) -> None:
+        self._process, self._clock = process, clock
 
     async def put_right(self, device: Path, kind: str, policy: str) -> str:
         """Mend a filesystem before it is mounted, if it is not in order; says what was found, else nothing.
@@ -45,7 +48,7 @@ class Checker:
         Raises:
             PermanentError: it is damaged, and somebody has to look at it.
         """
-        if kind != "ext4" or policy == "never":
+        if kind != "ext4" or policy == "never" or not await self._is_free(device):
             return ""
         is_unclean, has_errors = await in_thread(_state, device)
         if not is_unclean and not has_errors:
@@ -57,6 +60,7 @@ class Checker:
 
     async def mend_by_force(self, device: Path) -> None:
         """Have ext4 be checked as a whole, which it has to be before it is made larger. Raises PermanentError."""
+        await self._is_free(device)
         _refuse_damaged(device, await self._run("e2fsck", "-f", "-p", device))
 
     async def what_is_wrong(self, device: Path, kind: str) -> str:
@@ -64,6 +68,20 @@ class Checker:
         asked = _ASKED.get(kind, ("e2fsck", "-n"))
         done = await self._run(*asked, device)
         return f"look at it with `{' '.join(asked)} {device}`, which says: {_said(done)}"
+
+    async def _is_free(self, device: Path) -> bool:
+        """Whether nobody has it mounted.
+
+        The kernel has a moment's work with what was unmounted after it is seen nowhere any more, and tells nobody of
+        its end: until then the filesystem looks as if it had not been unmounted.
+        """
+        waited = 0.0
+        while await in_thread(_is_taken, device):
+            if waited >= FREE_SECONDS:
+                return False
+            await self._clock.sleep(LOOK_SECONDS)
+            waited += LOOK_SECONDS
+        return True
 
     async def _look(self, device: Path) -> str:
         done = await self._run("e2fsck", "-f", "-n", device)
@@ -98,6 +116,14 @@ def _refuse_damaged(device: Path, done: Completed) -> None:
 def _said(done: Completed) -> str:
     text = (done.stdout + b" " + done.stderr).decode("utf-8", "replace")
     return " ".join(text.split())[-_SAID:]
+
+
+def _is_taken(device: Path) -> bool:
+    try:
+        os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno == errno.EBUSY
+    return False
 
 
 def _state(device: Path) -> tuple[bool, bool]:

@@ -108,15 +108,16 @@ class Formatter:
 
 
 def _mkfs(device: Path, wish: Wish, *, again: bool) -> list[str]:
+    # Without discards: there is nothing on it, and what was taken from the disk for a loop device is to stay taken.
     label = wish.label.encode()[: _LABEL_BYTES[wish.kind]].decode("utf-8", "ignore")
     uuid = str(wish.uuid)
     match wish.kind:
         case "ext4":
-            return ["mkfs.ext4", "-q", "-F", "-U", uuid, "-L", label, str(device)]
+            return ["mkfs.ext4", "-q", "-F", "-E", "nodiscard", "-U", uuid, "-L", label, str(device)]
         case "xfs":
-            return ["mkfs.xfs", "-q", *(["-f"] if again else []), "-m", f"uuid={uuid}", "-L", label, str(device)]
+            return ["mkfs.xfs", "-q", "-K", *(["-f"] if again else []), "-m", f"uuid={uuid}", "-L", label, str(device)]
         case "btrfs":
-            return ["mkfs.btrfs", "-q", *(["-f"] if again else []), "-U", uuid, "-L", label, str(device)]
+            return ["mkfs.btrfs", "-q", "-K", *(["-f"] if again else []), "-U", uuid, "-L", label, str(device)]
 
 
 def _first_content(device: Path) -> int | None:
