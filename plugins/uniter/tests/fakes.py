@@ -323,6 +323,19 @@ class FakeRemote:
         self.now = replace(self.now, secrets=tuple(other for other in self.now.secrets if other != hook))
 
 
+class FakeLog:
+    """`UnitLog`: what the agent has said, and how loud."""
+
+    def __init__(self) -> None:
+        self.own: list[tuple[int, str, str]] = []
+
+    def write(self, level: int, module: str, message: str) -> None:
+        raise NotImplementedError
+
+    def write_own(self, level: int, room: str, message: str) -> None:
+        self.own.append((level, room, message))
+
+
 class FakeGuard:
     """`Guard` of the charm's folder."""
 
@@ -358,6 +371,7 @@ class FakeRooms:
         self.commands = FakeCommands()
         self.remote = FakeRemote()
         self.guard = FakeGuard()
+        self.log = FakeLog()
 
     @property
     def rooms(self) -> Rooms:
@@ -378,6 +392,7 @@ class FakeRooms:
             storage=self.storage,
             leadership=self.leadership,
             commands=self.commands,
+            log=self.log,
         )
 
 

@@ -74,6 +74,9 @@ class Log:
     def write(self, level: int, module: str, message: str) -> None:
         self.lines.append((level, module, message))
 
+    def write_own(self, level: int, room: str, message: str) -> None:
+        self.lines.append((level, f"own {room}", message))
+
     def said(self, level: int, module: str) -> list[str]:
         """What was said there."""
         return [message for at, where, message in self.lines if (at, where) == (level, module)]

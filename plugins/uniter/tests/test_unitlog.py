@@ -35,6 +35,17 @@ async def test_a_line_is_as_it_is_read_by_debug_log(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+async def test_the_agent_s_own_lines_have_juju_s_modules(tmp_path: Path) -> None:
+    logs = UnitLogsWorker(clock=SystemClock())
+
+    logs.of(tmp_path / "debug.log", "shop/0").write_own(logging.INFO, "operation", "ran start hook")
+    logs.kill()
+    await logs.wait()
+
+    (line,) = Reader(tmp_path / "debug.log").read()
+    assert (line.entity, line.module, line.message) == ("shop/0", "juju.worker.uniter.operation", "ran start hook")
+
+
 @pytest.mark.parametrize(
     ("level", "name"), [(5, "TRACE"), (10, "DEBUG"), (20, "INFO"), (30, "WARNING"), (40, "ERROR"), (50, "CRITICAL")]
 )

@@ -120,6 +120,7 @@ class UnitWorker:
             storage=storage,
             leadership=self._leadership,
             commands=commands,
+            log=self._log,
         )
 
         def watch() -> RemoteStateWatcher:

@@ -243,6 +243,9 @@ class UnitLog(Protocol):
     def write(self, level: int, module: str, message: str) -> None:
         """Add a line; `level` is one of logging's, `module` the last part of the name, such as `juju-log`."""
 
+    def write_own(self, level: int, room: str, message: str) -> None:
+        """Add a line of the agent's; `room` is where in the agent, such as `operation`."""
+
 
 class CommandsQueue(Protocol):
     """Commands that somebody on this machine (`juju-exec`) waits for."""

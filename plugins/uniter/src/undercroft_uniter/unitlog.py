@@ -32,12 +32,14 @@ MOST_BYTES = 64 * 1024 * 1024
 MOST_WAITING = 100_000
 MOST_WAITING_BYTES = 16 * 1024 * 1024
 BATCH = 1000
+OWN = "juju.worker.uniter"
+"""Begins the modules of what the agent says, as in Juju's logs, which people filter by it."""
 
 _log = logging.getLogger(__name__)
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A line of a model's log; `module` is like `unit.mysql/0.juju-log`."""
+    """A line of a model's log; `module` is like `unit.mysql/0.juju-log`, or `juju.worker.uniter.operation`."""
 
     time: str
     entity: str
@@ -92,12 +94,19 @@ class FileLog:
     clock: Clock
 
     def write(self, level: int, module: str, message: str) -> None:
-        """Add a line."""
+        """Add a line of the charm's."""
+        self._add(level, f"unit.{self.unit}.{module}", message)
+
+    def write_own(self, level: int, room: str, message: str) -> None:
+        """Add a line of the agent's."""
+        self._add(level, f"{OWN}.{room}", message)
+
+    def _add(self, level: int, module: str, message: str) -> None:
         if not self.writer.has_room():  # Nor time, for what is going to be lost.
             self.writer.lose()
             return
         name = "TRACE" if level < logging.DEBUG else logging.getLevelName(level)
-        line = _line(self.clock.now(), self.unit, name, f"unit.{self.unit}.{module}", message)
+        line = _line(self.clock.now(), self.unit, name, module, message)
         self.writer.add(self.file, line)
 
 

@@ -145,7 +145,7 @@ class Uniter:
             except CharmMissing as missing:
                 if (await self._application.application()).charm == missing.sha256:
                     raise
-                _log.info("%s: the application has another charm by now", self._rooms.unit)
+                self._rooms.say(logging.INFO, "the application has another charm by now")
                 local = LocalState(state=executor.state, charm=local.charm)
             finally:
                 remote.kill()
@@ -173,7 +173,7 @@ class Uniter:
                 except HookFailed:
                     _log.debug("%s: in error", rooms.unit)  # The state says so, too, and the resolver sees it.
                 except DeployConflict as error:
-                    _log.error("%s: %s", rooms.unit, error)
+                    rooms.say(logging.ERROR, str(error))
                     local.conflicted = True
                     await rooms.agent_status.set("error", "upgrade failed")
         finally:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from undercroft_uniter.remotestate.snapshot import Snapshot
     from undercroft_uniter.seams import Execution
 
-_log = logging.getLogger(__name__)
-
 
 class RunAction(Operation):
     """Run an action. A hook that had failed before has still failed afterwards."""
@@ -47,7 +45,7 @@ class RunAction(Operation):
         try:
             self._execution = await rooms.executions.action(action)
         except (ActionNotValid, NotValidError) as error:
-            _log.info("%s: action %d fails: %s", rooms.unit, action.id, error)
+            rooms.say(logging.INFO, f"action {action.id} fails: {error}")
             await rooms.model.actions.finish(action.id, "failed", message=str(error))
             return Outcome(is_all=True)
         try:
@@ -55,7 +53,7 @@ class RunAction(Operation):
             if action.status == "pending":
                 await rooms.model.actions.begin(action.id)
         except (NotFoundError, NotValidError) as error:
-            _log.info("%s: action %d is not run: %s", rooms.unit, action.id, error)
+            rooms.say(logging.INFO, f"action {action.id} is not run: {error}")
             return Outcome(is_all=True)
         await rooms.agent_status.set("executing", f"running action {action.name}")
         return Outcome(state=_at(state, Step.PENDING, action.id))
@@ -65,7 +63,7 @@ class RunAction(Operation):
         assert self._execution is not None
         ending = await self._execution.run()
         how = f"failed: {ending.failure}" if ending.failure else "ended"
-        _log.info("%s: action %d (%s) %s", self._rooms.unit, self.action.id, self.action.name, how)
+        self._rooms.say(logging.INFO, f"action {self.action.id} ({self.action.name}) {how}")
         return Outcome(state=_at(state, Step.DONE, self.action.id))
 
     async def commit(self, state: OperationState) -> Outcome:
@@ -77,7 +75,7 @@ class RunAction(Operation):
         is_unwanted = any(action.id == self.action.id and action.status == "aborting" for action in snapshot.actions)
         if is_unwanted and not self._is_aborted and self._execution is not None:
             self._is_aborted = True
-            _log.info("%s: aborting action %d", self._rooms.unit, self.action.id)
+            self._rooms.say(logging.INFO, f"aborting action {self.action.id}")
             self._execution.abort()
 
     def end(self) -> None:
@@ -113,7 +111,7 @@ class EndAction(Operation):
         try:
             await self._rooms.model.actions.finish(self.action, self._status, message="action terminated")
         except NotFoundError as error:
-            _log.info("%s: %s", self._rooms.unit, error)
+            self._rooms.say(logging.INFO, f"{error}")
         return Outcome(state=_at(state, Step.DONE, self.action))
 
     async def commit(self, state: OperationState) -> Outcome:

@@ -70,7 +70,7 @@ class RunCommands(Operation):
         if not ending.reboot:
             return Outcome()
         if ending.reboot == "now":
-            _log.info("%s: commands are not run again after a reboot", self._rooms.unit)
+            self._rooms.say(logging.INFO, "commands are not run again after a reboot")
         return await say_rebooting(state, self._rooms, by="juju-exec")
 
     def end(self) -> None:

@@ -55,12 +55,12 @@ class RunHook(Operation):
         """See whether the hook still makes sense, and say what is about to happen."""
         hook, rooms = self.hook, self._rooms
         if hook.kind is HookKind.LEADER_ELECTED and not await rooms.leadership.guarantee():
-            _log.info("%s: no longer the leader: leader-elected is not run", rooms.unit)
+            rooms.say(logging.INFO, "no longer the leader: leader-elected is not run")
             return Outcome(is_all=True)
         try:
             script = self._script()
         except NotFoundError as error:
-            _log.warning("%s: %s hook is not run: %s", rooms.unit, describe(hook), error)
+            rooms.say(logging.WARNING, f"{describe(hook)} hook is not run: {error}")
             return Outcome(is_all=True)
         self._execution = await rooms.executions.hook(hook, script)
         # Before it is written down that the hook was begun: if the store is away now, nothing has been.
@@ -79,6 +79,7 @@ class RunHook(Operation):
             queued = state.to(OperationKind.RUN_HOOK, Step.QUEUED, hook=self.hook)
             return await say_rebooting(queued, self._rooms, by=execution.script)
         if ending.failure:
+            # The unit's own log has it from the script's room.
             _log.error("%s: hook %s failed: %s", self._rooms.unit, execution.script, ending.failure)
             return Outcome(error=HookFailed(execution.script, ending.failure))
         self._log_success(execution.script, ending)
@@ -128,9 +129,9 @@ class RunHook(Operation):
 
     def _log_success(self, script: str, ending: Ending) -> None:
         if ending.is_missing:
-            _log.debug("%s: skipped %s hook: the charm has none", self._rooms.unit, script)
+            self._rooms.say(logging.DEBUG, f"skipped {script} hook: the charm has none")
         else:
-            _log.info("%s: ran %s hook", self._rooms.unit, script)
+            self._rooms.say(logging.INFO, f"ran {script} hook")
 
 
 class SkipHook(RunHook):

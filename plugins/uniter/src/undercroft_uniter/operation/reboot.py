@@ -15,15 +15,13 @@ if TYPE_CHECKING:
     from undercroft_uniter.operation.rooms import Rooms
     from undercroft_uniter.operation.state import OperationState
 
-_log = logging.getLogger(__name__)
-
 
 async def say_rebooting(state: OperationState, rooms: Rooms, *, by: str) -> Outcome:
     """The outcome of a step after which the machine is to be rebooted: kept until it has been."""
     try:
         await rooms.agent_status.set("rebooting")
     except UndercroftError as error:  # No reason to forget what the hook has done.
-        _log.warning("%s: could not say that the machine is to be rebooted: %s", rooms.unit, error)
-    _log.info("%s: %s asks for the machine to be rebooted", rooms.unit, by)
+        rooms.say(logging.WARNING, f"could not say that the machine is to be rebooted: {error}")
+    rooms.say(logging.INFO, f"{by} asks for the machine to be rebooted")
     wanted = msgspec.structs.replace(state, reboot_boot_id=rooms.boot_id)
     return Outcome(state=wanted, error=RebootNeeded(f"{by} of {rooms.unit} asks for a reboot"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
         Leadership,
         RelationTracker,
         StorageTracker,
+        UnitLog,
     )
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +48,9 @@ class Rooms:
     storage: StorageTracker
     leadership: Leadership
     commands: CommandsQueue
+    log: UnitLog
+
+    def say(self, level: int, message: str) -> None:
+        """Say what is done with the unit, in the agent's log and in the unit's own, as Juju's agent does."""
+        _log.log(level, "%s: %s", self.unit, message)
+        self.log.write_own(level, "operation", message)

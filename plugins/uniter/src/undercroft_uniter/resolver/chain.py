@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from undercroft_uniter.resolver.retry import HookRetry
     from undercroft_uniter.seams import RemoteState
 
-_log = logging.getLogger(__name__)
-
 
 class Chain:
     """The resolvers of a unit, in their order."""
@@ -81,7 +79,7 @@ class Chain:
             return operations.install(snapshot.charm)
         if local.conflicted and state.charm is not None:
             return await next_in_conflict(state.charm, snapshot, operations, remote=self._remote)
-        _log.info("%s: resuming the upgrade", self._rooms.unit)
+        self._rooms.say(logging.INFO, "resuming the upgrade")
         return operations.upgrade(snapshot.charm)
 
     async def _next_news(self, local: LocalState, snapshot: Snapshot, operations: Operations) -> Operation | None:
