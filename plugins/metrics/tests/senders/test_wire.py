@@ -19,7 +19,16 @@ from plugins.metrics.tests.senders.receivers import Received, endpoint
 from plugins.metrics.tests.senders.test_http_faults import sent
 from plugins.metrics.tests.sending.fakes import START, batch
 
-from undercroft_hookspecs import Accepted, MetricBatch, MetricGap, MetricSample
+from undercroft.testing.agent import FakeAgent
+from undercroft_hookspecs import (
+    Accepted,
+    BatchesRefusedError,
+    MetricBatch,
+    MetricGap,
+    MetricSample,
+    RetryLaterError,
+)
+from undercroft_metrics.senders import configured
 from undercroft_metrics.senders.config import OtlpConfig, RemoteWriteConfig
 from undercroft_metrics.senders.otlp import request
 from undercroft_metrics.senders.remote_write import encode, merged
@@ -196,3 +205,48 @@ async def test_an_answer_that_is_no_protobuf_is_a_success_all_the_same() -> None
         report = await sent(OtlpConfig(url=receiver.url), 1)
 
     assert report.verdicts == {batch(1).id: Accepted()}
+
+
+class Ordered:
+    """A receiver that refuses what is older than what it has, and may be told to fail after it has stored."""
+
+    def __init__(self) -> None:
+        self.newest, self.fails = 0, False
+        self.stored: list[int] = []
+
+    def __call__(self, received: Received) -> web.Response:
+        moments = [
+            moment for _, samples in written(bytes(snappy.decompress_raw(received.body))) for moment, _ in samples
+        ]
+        if min(moments) < self.newest:
+            return web.Response(status=400, text="out of order sample")
+        self.newest = max(moments)
+        self.stored += [(moment - int(START.timestamp() * 1000)) // 1000 for moment in moments]
+        return web.Response(status=500 if self.fails else 204)
+
+
+async def test_what_remote_write_sends_again_after_a_failure_is_known_to_be_there() -> None:
+    ordered = Ordered()
+    async with endpoint(ordered) as receiver:
+        (sender,) = configured(FakeAgent(), {"it": RemoteWriteConfig(url=receiver.url)}).values()
+        async with sender.open("m", "a/0") as delivery:
+            await delivery.send([batch(0)])
+            ordered.fails = True
+            with pytest.raises(RetryLaterError):
+                await delivery.send([batch(1), batch(2)])
+            ordered.fails = False
+
+            report = await delivery.send([batch(1), batch(2), batch(3)])
+
+    assert report.verdicts[batch(1).id] == Accepted(duplicate=True)
+    assert sorted(set(ordered.stored)) == [0, 1, 2]
+    assert batch(3).id not in report.verdicts, "one that is new is found, and the rest goes together"
+
+
+async def test_what_is_too_old_for_a_receiver_that_took_the_last_write_is_refused() -> None:
+    async with endpoint(Ordered()) as receiver:
+        (sender,) = configured(FakeAgent(), {"it": RemoteWriteConfig(url=receiver.url)}).values()
+        async with sender.open("m", "a/0") as delivery:
+            await delivery.send([batch(5)])
+            with pytest.raises(BatchesRefusedError, match="out of order"):
+                await delivery.send([batch(4)])

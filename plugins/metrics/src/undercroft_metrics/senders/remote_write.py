@@ -6,6 +6,7 @@ a whole request fail. What is sent here is what all of them take.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,14 +15,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from cramjam import snappy
 
 from undercroft.files import in_thread
-from undercroft_hookspecs import Accepted, MetricSender, SendReport
+from undercroft_hookspecs import Accepted, BatchesRefusedError, MetricSender, Rejected, SendReport, TooMuchError
 from undercroft_metrics.senders.samples import labels_of, metric_name, samples_of
 from undercroft_metrics.senders.transport import poster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery
+    from undercroft_hookspecs import Agent, Clock, MetricBatch, MetricDelivery, Verdict
     from undercroft_metrics.senders.config import RemoteWriteConfig
     from undercroft_metrics.senders.transport import Poster
 
@@ -32,20 +33,64 @@ _HEADERS = {
     "Content-Encoding": "snappy",
     "X-Prometheus-Remote-Write-Version": "0.1.0",
 }
+RESUME_SECONDS = 10.0
+
+_TOO_LATE = re.compile(r"out[ -]of[ -]order|duplicate[ -](sample|timestamp)", re.IGNORECASE)
 _DOUBLE = struct.Struct("<d")
 
 
 class RemoteWriteDelivery:
-    """The open sender of one unit."""
+    """The open sender of one unit.
 
-    def __init__(self, receiver: Poster, labels: Mapping[str, str]) -> None:
-        self._receiver, self._labels = receiver, labels
+    Receivers refuse what is older than what they have, and thereby also what they have got already, unless it is their
+    newest. So where it is not known what came of the last write (at the start, and after a failure), batches are sent
+    one by one until one is new, and those refused for being old are taken as arrived: this unit's samples come from
+    here alone, and in their order.
+    """
+
+    def __init__(self, receiver: Poster, labels: Mapping[str, str], clock: Clock) -> None:
+        self._receiver, self._labels, self._clock = receiver, labels, clock
+        self._sure = False
 
     async def send(self, batches: Sequence[MetricBatch]) -> SendReport:
         """Write batches, merged into one request."""
-        if body := await in_thread(self._encoded, batches):
-            await self._receiver.post(body, _HEADERS)
+        try:
+            await self._write(batches)
+        except BatchesRefusedError as refused:
+            if self._sure or not _TOO_LATE.search(str(refused)):
+                raise
+            return SendReport(verdicts=await self._resume(batches))
         return SendReport(verdicts={batch.id: Accepted() for batch in batches})
+
+    async def _resume(self, batches: Sequence[MetricBatch]) -> Mapping[str, Verdict]:
+        """Go past what the receiver has, for a while: what there is no time for is sent again."""
+        verdicts: dict[str, Verdict] = {}
+        until = self._clock.monotonic() + RESUME_SECONDS
+        for batch in batches:
+            if self._sure or self._clock.monotonic() >= until:
+                break
+            try:
+                await self._write([batch])
+            except BatchesRefusedError as refused:
+                if not _TOO_LATE.search(str(refused)):
+                    verdicts[batch.id] = Rejected(reason=str(refused))
+                else:
+                    verdicts[batch.id] = Accepted(duplicate=True)
+            else:
+                verdicts[batch.id] = Accepted()
+        return verdicts
+
+    async def _write(self, batches: Sequence[MetricBatch]) -> None:
+        if not (body := await in_thread(self._encoded, batches)):
+            return
+        try:
+            await self._receiver.post(body, _HEADERS)
+        except (BatchesRefusedError, TooMuchError):
+            raise  # Nothing of it was stored.
+        except BaseException:
+            self._sure = False
+            raise
+        self._sure = True
 
     def _encoded(self, batches: Sequence[MetricBatch]) -> bytes:
         found = merged(batches, self._labels)
@@ -96,7 +141,7 @@ def make(agent: Agent, _name: str, config: RemoteWriteConfig) -> MetricSender:
     @asynccontextmanager
     async def open_sender(_model: str, _unit: str, /) -> AsyncIterator[MetricDelivery]:
         async with poster(config, agent.clock) as receiver:
-            yield RemoteWriteDelivery(receiver, config.labels)
+            yield RemoteWriteDelivery(receiver, config.labels, agent.clock)
 
     return MetricSender(
         open=open_sender,
