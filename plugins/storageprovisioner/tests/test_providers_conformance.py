@@ -97,7 +97,7 @@ class TestBtrfs(Ours):
         folder.mkdir()
         with image.open("wb") as file:
             file.truncate(256 * MIB)
-        for argv in (["mkfs.btrfs", "-q", image], ["mount", "-o", "loop", image, folder]):
+        for argv in (["mkfs.btrfs", "-q", str(image)], ["mount", "-o", "loop", str(image), str(folder)]):
             subprocess.run(argv, check=True)
         yield Maker(provider).source(self.kind, folder)
         subprocess.run(["umount", folder], check=True)
