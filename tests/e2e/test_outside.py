@@ -122,16 +122,20 @@ def test_hook_that_outlives_its_agent_is_ended_before_it_is_run_again(machine: O
 
 
 def test_hook_that_hangs_is_named_and_does_not_hold_up_other_units_for_ever(machine: OneMachine) -> None:
-    machine.data_dir.mkdir()
-    (machine.data_dir / "undercroft.toml").write_text("[plugins.uniter]\nmachine_lock_patience = 1.0\n")
     machine.start()
+    machine.do("deploy", "token-source", "--config", "token=trout")
+    machine.until_settled(token_source_0="active: handing out trout")
+    (machine.data_dir / "undercroft.toml").write_text("[plugins.uniter]\nmachine_lock_patience = 1.0\n")
+    assert machine.agent is not None
+    machine.agent.send_signal(signal.SIGHUP)
+    machine.until(lambda: "reload: replaced uniter" in machine.log(), "the new patience is heeded")
     begun = machine.folder / "begun"
     machine.do("deploy", str(charm(machine.folder, "hanger", start=f"echo $$ >{begun}; exec sleep 300")))
     machine.until(lambda: _number(begun), "the hook hangs")
 
-    machine.do("deploy", "token-source")
+    machine.do("config", "token-source", "token=turbot")
     machine.until(
-        lambda: machine.messages().get("token-source/0") == "active: handing out swordfish", "the other unit goes on"
+        lambda: machine.messages().get("token-source/0") == "active: handing out turbot", "the other unit goes on"
     )
 
     assert "start of unit hanger/0 has kept the hooks of this machine waiting" in machine.log()
