@@ -1,4 +1,4 @@
-"""What a charm may record: the rules for names, values and labels, which are stricter than Juju's where that was unsafe.
+"""What a charm may record: the rules for names, values and labels, stricter than Juju's where those were unsafe.
 
 Every rule answers with an error in one sentence; nothing here reads or writes anything.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from undercroft_hookspecs.errors import NotValidError
 
 if TYPE_CHECKING:
-    from undercroft_hookspecs import Charm
+    from undercroft_hookspecs.charm import Charm
     from undercroft_hookspecs.metrics import MetricKind
 
 RESERVED: Final = "juju"
@@ -47,10 +47,10 @@ def check_metric(declarations: Mapping[str, MetricKind], key: str, value: str) -
         NotValidError: it is built in, not declared, or its value is no number that a metric can have.
     """
     if key.startswith(RESERVED):
-        raise NotValidError(f'"{_shown(key)}" uses the reserved prefix "{RESERVED}"', field="metric")
+        raise NotValidError(f'"{shown(key)}" uses the reserved prefix "{RESERVED}"', field="metric")
     kind = declarations.get(key)
     if kind is None:
-        raise NotValidError(f'metric "{_shown(key)}" not defined', field="metric")
+        raise NotValidError(f'metric "{shown(key)}" not defined', field="metric")
     check_value(value)
     return kind
 
@@ -60,7 +60,7 @@ def check_value(value: str) -> None:
     if len(value.encode("utf-8", "surrogatepass")) > _LONGEST_VALUE:
         raise NotValidError("metric value is too large", field="value")
     if _NUMBER.fullmatch(value) is None or not math.isfinite(float(value)):
-        raise NotValidError(f'invalid value type: expected float, got "{_shown(value)}"', field="value")
+        raise NotValidError(f'invalid value type: expected float, got "{shown(value)}"', field="value")
     if float(value) < 0:
         raise NotValidError(f"invalid value: value must be greater or equal to zero, got {value}", field="value")
 
@@ -71,7 +71,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
         raise NotValidError(f"a metric has {MOST_LABELS} labels at the most, not {len(labels)}", field="labels")
     for name, value in labels.items():
         if _LABEL.fullmatch(name) is None:
-            raise NotValidError(f'label "{_shown(name)}" is not a name: letters, digits, _ and -', field="labels")
+            raise NotValidError(f'label "{shown(name)}" is not a name: letters, digits, _ and -', field="labels")
         if name.startswith(("__", RESERVED)):
             raise NotValidError(f'label "{name}" uses a reserved prefix', field="labels")
         if not value.isprintable():
@@ -80,7 +80,7 @@ def check_labels(labels: Mapping[str, str]) -> None:
             raise NotValidError(f'the value of label "{name}" is longer than {_LONGEST_LABEL} bytes', field="labels")
 
 
-def _shown(text: str) -> str:
-    """Text from outside, short and harmless."""
+def shown(text: str) -> str:
+    """Text from outside as messages show it: short and harmless."""
     safe = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text[:80])
     return safe + ("..." if len(text) > 80 else "")

@@ -41,7 +41,7 @@ class SpoolWriter(Protocol):
         """
         ...
 
-    def check_room(self) -> None:
+    async def check_room(self) -> None:
         """Raise SpoolFullError where a queue is full whose policy is to block: nothing need be collected then."""
 
 

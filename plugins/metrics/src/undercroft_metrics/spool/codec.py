@@ -1,6 +1,6 @@
 """The file of one commit: a header line with a checksum, and then a line of JSON for each batch.
 
-    MSPL1 <bytes of the lines> <their CRC-32 in hexadecimal> <number of batches>
+MSPL1 <bytes of the lines> <their CRC-32 in hexadecimal> <number of batches>
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Running a charm's collect-metrics, and keeping what it adds."""

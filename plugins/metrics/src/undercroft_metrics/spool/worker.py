@@ -1,0 +1,236 @@
+"""The worker of `metric-spool`: the one owner of a unit's spool, for who records, who sends, and who looks at it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from undercroft import DeadError, SimpleWorker
+from undercroft.dependency import OutputError
+from undercroft.files import in_thread
+from undercroft_metrics.seams import SpoolReader, SpoolWriter
+from undercroft_metrics.sockets import serving
+from undercroft_metrics.spool.desk import answer
+from undercroft_metrics.spool.folders import Folders
+from undercroft_metrics.spool.letters import bury
+from undercroft_metrics.spool.queue import Owner
+from undercroft_metrics.spool.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from undercroft import Stop
+    from undercroft_hookspecs import MetricBatch, UnitAgent, Worker
+    from undercroft_metrics.seams import QueueStats, SpoolQueue
+    from undercroft_metrics.spool.limits import Limits
+    from undercroft_metrics.spool.queue import Queue
+
+T = TypeVar("T")
+
+FOLDER: Final = "spool"
+SOCKET: Final = "metrics-spool.socket"
+_MOST_IN_A_FILE: Final = 256
+"""Batches of one commit: a queue works through a file as a whole."""
+
+
+class MetricSpool:
+    """Keeps a unit's batches for every sender until they have arrived. Runs until killed."""
+
+    def __init__(self, unit: UnitAgent, limits: Limits, senders: Sequence[str]) -> None:
+        meter = unit.meter
+        self._unit = unit
+        self._dropped = meter.counter("dropped_batches", "batches that were dropped unsent", ["sender", "reason"])
+        self._published = meter.counter("published_batches", "batches that were put into the spool")
+        self._waiting = meter.gauge("spool_batches", "batches that wait", ["sender"])
+        self._bytes = meter.gauge("spool_bytes", "disk that what waits takes", ["sender"])
+        self._oldest = meter.gauge("spool_oldest_timestamp_seconds", "when the oldest was spooled", ["sender"])
+        self._dead = meter.gauge("spool_dead_letters", "batches that were refused for good", ["sender"])
+        owner = Owner(
+            model=str(unit.model),
+            unit=str(unit.unit),
+            folders=Folders(unit.data_dir / FOLDER),
+            limits=limits,
+            clock=unit.clock,
+            rng=unit.rng,
+            on_drop=lambda sender, reason, batches: self._dropped.add(batches, sender, reason.partition(":")[0]),
+        )
+        self.spool = Spool(owner, senders)
+        self._lock = asyncio.Lock()
+        self._filled: dict[str, asyncio.Event] = {}
+        self._pending: list[tuple[Sequence[MetricBatch], asyncio.Future[None]]] = []
+        self._wanted = asyncio.Event()
+        self._is_over = False
+        self._worker = SimpleWorker(self._run, name="metric-spool", clock=unit.clock)
+
+    def kill(self) -> None:
+        """Ask for a stop, and return at once."""
+        self._worker.kill()
+
+    async def wait(self) -> None:
+        """Return when the worker is dead, or raise the error that it died of."""
+        await self._worker.wait()
+
+    def report(self) -> dict[str, object]:
+        """How each sender's queue stands, and how old the oldest batch is."""
+        now = self._unit.clock.now()
+        return {
+            name: {
+                "batches": stats.batches,
+                "bytes": stats.bytes,
+                "oldest_seconds": None if stats.oldest is None else round((now - stats.oldest).total_seconds(), 1),
+                "dead_letters": stats.dead,
+                "quarantined": stats.quarantined,
+            }
+            for name, stats in ((name, queue.stats()) for name, queue in self.spool.queues.items())
+        }
+
+    async def open(self) -> None:
+        """Take the spool, and read what is in it."""
+        await self.on_disk(self.spool.open)
+
+    async def publish(self, batches: Sequence[MetricBatch]) -> Sequence[str]:
+        """Keep batches for every sender, durably; see `SpoolWriter`."""
+        if not batches:
+            return ()
+        if self._is_over:
+            raise DeadError("the metric spool has been closed")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append((batches, done))
+        self._wanted.set()
+        await done
+        return [batch.id for batch in batches]
+
+    async def check_room(self) -> None:
+        """Raise SpoolFullError where a queue is full whose policy is to block."""
+        await self.on_disk(self.spool.check_room)
+
+    @asynccontextmanager
+    async def queue(self, sender: str) -> AsyncIterator[SpoolQueue]:
+        """The queue of a sender; see `SpoolReader`."""
+        queue = await self.on_disk(lambda: self.spool.queue(sender))
+        yield OpenQueue(self, queue, self._filled.setdefault(sender, asyncio.Event()))
+
+    async def on_disk(self, work: Callable[[], T]) -> T:
+        """Do blocking work on the spool, when it is its turn, and tell who waits for something to send."""
+        async with self._lock:
+            try:
+                return await in_thread(work)
+            finally:
+                self._note()
+
+    async def _run(self, stop: Stop) -> None:
+        committing = asyncio.get_running_loop().create_task(self._commit_all(), name="metric-spool: commits")
+        path = self._unit.unit_dir / SOCKET
+        try:
+            async with serving(path, self._answer, asks=True, clock=self._unit.clock):
+                await stop.wait()
+        finally:
+            self._is_over = True
+            self._wanted.set()
+            await asyncio.wait((committing,))
+            async with self._lock:
+                await in_thread(self.spool.close)
+        committing.result()
+
+    async def _answer(self, request: bytes) -> bytes:
+        return await self.on_disk(lambda: answer(self.spool, request))
+
+    async def _commit_all(self) -> None:
+        """Commit what is pending, as much at a time as has come meanwhile; what has come before the end, too."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while self._pending:
+                await self._commit(self._take())
+            if self._is_over:
+                return
+
+    def _take(self) -> list[tuple[Sequence[MetricBatch], asyncio.Future[None]]]:
+        taken, count = [self._pending.pop(0)], 0
+        count = len(taken[0][0])
+        while self._pending and count + len(self._pending[0][0]) <= _MOST_IN_A_FILE:
+            count += len(self._pending[0][0])
+            taken.append(self._pending.pop(0))
+        return taken
+
+    async def _commit(self, group: Sequence[tuple[Sequence[MetricBatch], asyncio.Future[None]]]) -> None:
+        batches = [batch for given, _ in group for batch in given]
+        error: Exception | None = None
+        try:
+            await self.on_disk(lambda: self.spool.publish(batches))
+            self._published.add(len(batches))
+        # The edge between those who publish and the disk: each is told what became of the commit that theirs was in.
+        except Exception as raised:
+            error = raised
+        for _, done in group:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+    def _note(self) -> None:
+        for sender, queue in self.spool.queues.items():
+            event, stats = self._filled.setdefault(sender, asyncio.Event()), queue.stats()
+            (event.set if queue.has_any() else event.clear)()
+            self._waiting.set(stats.batches, sender)
+            self._bytes.set(stats.bytes, sender)
+            self._oldest.set(stats.oldest.timestamp() if stats.oldest is not None else 0, sender)
+            self._dead.set(stats.dead, sender)
+
+
+class OpenQueue:
+    """A queue as its sender sees it; see `SpoolQueue`."""
+
+    def __init__(self, spool: MetricSpool, queue: Queue, filled: asyncio.Event) -> None:
+        self._spool, self._queue, self._filled = spool, queue, filled
+
+    async def claim(self, *, max_batches: int, max_bytes: int) -> Sequence[MetricBatch]:
+        """The oldest batches within the limits."""
+        return await self._spool.on_disk(lambda: self._queue.claim(max_batches, max_bytes))
+
+    async def acknowledge(self, ids: Sequence[str]) -> None:
+        """Forget batches, for they have arrived."""
+        arrived = set(ids)
+        await self._spool.on_disk(lambda: self._queue.acknowledge(arrived))
+
+    async def bury(self, batch: str, reason: str) -> None:
+        """Put a batch to the dead letters."""
+        await self._spool.on_disk(lambda: bury(self._queue, self._spool.spool.owner, batch, reason))
+
+    async def wait(self) -> None:
+        """Return when there is something to claim."""
+        await self._filled.wait()
+
+    def stats(self) -> QueueStats:
+        """How the queue stands."""
+        return self._queue.stats()
+
+
+async def start_spool(unit: UnitAgent, limits: Limits, senders: Sequence[str]) -> Worker:
+    """The worker, once the spool has been read.
+
+    Raises:
+        SpoolInUseError: another process has it.
+        OSError: its folder cannot be made or read.
+    """
+    worker = MetricSpool(unit, limits, senders)
+    try:
+        await worker.open()
+    except BaseException:
+        worker.kill()
+        with suppress(Exception):
+            await worker.wait()
+        raise
+    return worker
+
+
+def spool_output(worker: Worker, kind: type) -> object:
+    """The output function of `metric-spool`: SpoolWriter, SpoolReader."""
+    if not isinstance(worker, MetricSpool):
+        raise OutputError(f"{type(worker).__name__} is not the metric spool")
+    if kind not in (SpoolWriter, SpoolReader):
+        raise OutputError(f"metric-spool puts out SpoolWriter and SpoolReader, not {kind.__name__}")
+    return worker
