@@ -5,8 +5,12 @@
     undercroft_metrics.senders.config     SenderConfig, the tagged union; STORE, the default of `senders`
     undercroft_metrics.senders            configured(agent, senders: Mapping[str, SenderConfig])
                                               -> Mapping[str, MetricSender], for `undercroft_metric_senders`
-    undercroft_metrics.sending.worker     MetricSending(unit, spool=SpoolReader, senders=Mapping[str, MetricSender]),
-                                              the worker of `metric-sender`: `senders` is all that were collected
+    undercroft_metrics.sending.worker     MetricSending(unit, spool=SpoolReader, senders=Mapping[str, MetricSender],
+                                              meter=MeterStatusFacade of `model`), the worker of `metric-sender`:
+                                              `senders` is all that were collected; its `flush` sends now.
+                                              sending_output, its output: SenderHealths, for the meter status
+    undercroft_metrics.senders.embedded   StoreReader(path), what `undercroft metrics` reads; FILE, its name in the
+                                              plugin's own folder
 """
 
 from __future__ import annotations
