@@ -28,7 +28,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_series: Annotated[int, msgspec.Meta(ge=1)] = 1000
     """The most sets of labels that one metric may have within a day."""
     spool: Limits = Limits()
-    senders: Mapping[str, SenderConfig] = STORE
+    senders: Mapping[str, SenderConfig] = msgspec.field(default_factory=lambda: dict(STORE))
     """Where batches are sent to, by name."""
 
 
