@@ -47,7 +47,7 @@ def unit_statuses(view: View, unit: Unit) -> tuple[Status, Status]:
 def _workload_of_lost(unit: Unit, workload: Status) -> Status:
     if workload.current in ("error", "terminated"):
         return workload
-    message = f"agent lost, see 'juju show-status-log {unit.name}'"
+    message = f"agent lost, see 'undercroft show-status-log {unit.name}'"
     return Status(current="unknown", message=message, since=workload.since)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from undercroft import SimpleWorker, outcome
+from undercroft import DeadError, SimpleWorker, outcome
 from undercroft.files import in_thread
+from undercroft_hookspecs import AgentSignal, NotFoundError, UndercroftError
 from undercroft_uniter.agentstatus import DeduplicatedStatus
 from undercroft_uniter.charm.deployer import ManifestDeployer
 from undercroft_uniter.commandsqueue import SocketCommands
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from undercroft_uniter.context.facades import Facades
     from undercroft_uniter.remotestate.facades import Facades as WatchedFacades
     from undercroft_uniter.seams import Leadership, MachineLock, UnitLog
+
+_log = logging.getLogger(__name__)
 
 
 class UnitWorker:
@@ -76,7 +80,7 @@ class UnitWorker:
 
     async def _run(self, stop: Stop) -> None:
         async with AsyncExitStack() as rooms:
-            uniter = await self._assemble(rooms)
+            uniter = await self._assemble_or_say(rooms)
             if stop:
                 uniter.kill()
             try:
@@ -85,6 +89,18 @@ class UnitWorker:
                 uniter.kill()
                 await outcome(uniter)
                 self._uniter = None
+
+    async def _assemble_or_say(self, stack: AsyncExitStack) -> Uniter:
+        try:
+            return await self._assemble(stack)
+        except (AgentSignal, DeadError, NotFoundError):  # A wish, or what it is about is no more.
+            raise
+        except Exception as error:  # Not swallowed: people are told where they look first.
+            try:
+                await self._facades.status.set_agent_status("failed", str(error))
+            except UndercroftError as problem:  # The error that it is about is what counts.
+                _log.warning("%s: could not say that the agent has failed: %s", self._agent.unit, problem)
+            raise
 
     async def _assemble(self, stack: AsyncExitStack) -> Uniter:
         agent, paths, facades, clock = self._agent, self._paths, self._facades, self._agent.clock

@@ -38,7 +38,7 @@ def status_table(document: Document, *, storage: bool) -> str:
     parts += _section(_MACHINES, _machines(document))
     parts += _section(_RELATIONS, _relations(document))
     if storage:
-        parts += _section(_STORAGE, _storage(document))
+        parts += _section(_STORAGE, _storage(document), right=("Size",))
     if len(parts) == 1:
         parts.append(f'Model "admin/{model["name"]}" is empty.')
     return "\n\n".join(parts)
@@ -137,7 +137,8 @@ def _units(document: Document) -> list[Sequence[str]]:
 
 def _unit(name: str, unit: Document, machine: str) -> Sequence[str]:
     workload, agent = unit["workload-status"], unit["juju-status"]
-    # Juju shows what the agent has to say only where the workload has nothing.
+    # Juju shows what the agent has to say only where the workload has nothing; but why it has failed is news.
+    said = (agent, workload) if agent["current"] == "failed" else (workload, agent)
     return (
         name + ("*" if unit.get("leader") else ""),
         workload["current"],
@@ -145,7 +146,7 @@ def _unit(name: str, unit: Document, machine: str) -> Sequence[str]:
         machine,
         unit.get("public-address", ""),
         ", ".join(unit.get("open-ports", ())),
-        workload.get("message", "") or agent.get("message", ""),
+        said[0].get("message", "") or said[1].get("message", ""),
     )
 
 
@@ -195,7 +196,7 @@ def _storage(document: Document) -> list[Sequence[str]]:
                     entry["kind"],
                     entry.get("pool", ""),
                     attachment.get("location", ""),
-                    str(entry.get("size", "")),
+                    f"{entry['size']} MiB" if "size" in entry else "",
                     status["current"],
                     status.get("message", ""),
                 )
