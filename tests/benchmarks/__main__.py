@@ -35,6 +35,7 @@ BENCHMARKS = {
     "etcd": "tests.benchmarks.etcd:etcd",
     "status": "tests.benchmarks.status:status",
     "relation": "tests.benchmarks.relation:relation",
+    "senders": "tests.benchmarks.senders:senders",
 }
 PATIENCE = 900.0
 
