@@ -11,6 +11,7 @@ from plugins.model.tests.conftest import HERE, charm
 from plugins.storageprovisioner.tests.conftest import needs
 from plugins.storageprovisioner.tests.ground import Ground, until
 
+from undercroft.files import in_thread
 from undercroft.linux import mountinfo
 from undercroft_hookspecs.charm import StorageSpec
 from undercroft_hookspecs.storage_facades import WantedStorage
@@ -118,14 +119,14 @@ async def test_disk_that_is_too_small_to_grow_on_leaves_storage_as_it_is(ground:
 @root
 async def test_ext4_that_was_not_unmounted_is_put_right_and_says_so(ground: Ground) -> None:
     async with ground.provisioning():
-        storage = await ground.deploy("loop,64M")
+        storage = await ground.deploy("loop,16M")
         Path(storage.location, "kept").write_text("by the charm")
-        os.sync()
+        await ground.agent.process.run(["sync", "-f", storage.location], timeout=10)
     (file,) = ground.folder.rglob("loop/volume-0-0")
-    torn = file.read_bytes()  # As a power cut leaves it: mounted.
+    torn = await in_thread(file.read_bytes)  # As a power cut leaves it: mounted.
     async with ground.provisioning():
         await _let_go(ground)
-        file.write_bytes(torn)
+        await in_thread(file.write_bytes, torn)
         await ground.world.run(attach_storage, "data/0", "keeper/0")
         wanted = await ground.until(lambda wanted: wanted.filesystems and _filesystem(wanted).status.message)
         assert "had not been unmounted" in _filesystem(wanted).status.message

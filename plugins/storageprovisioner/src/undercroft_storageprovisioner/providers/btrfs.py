@@ -136,13 +136,8 @@ class BtrfsSubvolumes:
     async def usage(self, filesystem: FilesystemId) -> Usage:
         """How much of its quota is used. A btrfs has no limit of inodes."""
         own = self._own(filesystem)
-        done = await self._btrfs("qgroup", "show", "-r", "-f", "--raw", own)
-        for line in done.stdout.decode().splitlines():
-            words = line.split()
-            if len(words) == 4 and words[0].startswith("0/"):
-                limit = int(words[3]) if words[3].isdecimal() else await in_thread(_total, own)
-                return Usage(size_bytes=limit, used_bytes=int(words[1]))
-        raise NotFoundError(own.name, f"there is no quota of {own}")
+        used, limit = await self._quota(own)
+        return Usage(size_bytes=limit or await in_thread(_total, own), used_bytes=used)
 
     def _own(self, entity: VolumeId | FilesystemId) -> Path:
         if not isinstance(entity, FilesystemId):
@@ -184,9 +179,18 @@ class BtrfsSubvolumes:
         origin = self._folder / snapshot.name.partition("@")[0]
         if not await in_thread(_is_subvolume, origin):
             return ""
-        done = await self._btrfs("qgroup", "show", "-r", "-f", "--raw", origin)
-        words = done.stdout.decode().split()
-        return words[-1] if words and words[-1].isdecimal() else ""
+        _, limit = await self._quota(origin)
+        return str(limit or "")
+
+    async def _quota(self, subvolume: Path) -> tuple[int, int]:
+        """How much a subvolume has, and how much it may have, in bytes; 0 if as much as there is room for."""
+        done = await self._btrfs("qgroup", "show", "-r", "-f", "--raw", subvolume)
+        for line in done.stdout.decode("utf-8", "replace").splitlines():
+            # 0/256  referenced  exclusive  max-referenced  path
+            words = line.split()
+            if len(words) >= 4 and words[0].startswith("0/"):
+                return int(words[1]), int(words[3]) if words[3].isdecimal() else 0
+        raise NotFoundError(subvolume.name, f"there is no quota of {subvolume}")
 
     async def _prepare(self, own: Path) -> None:
         await in_thread(_check_btrfs, self._top)
