@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from undercroft_hookspecs.errors import NotFoundError, NotValidError
 from undercroft_hookspecs.metrics import MetricKind, MetricSample
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 FILE: Final = "recording"

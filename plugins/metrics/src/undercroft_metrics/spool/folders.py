@@ -14,6 +14,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -23,7 +24,6 @@ from undercroft_metrics.spool.codec import MOST_BYTES, DamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
 LEDGER: Final = "ledger"

@@ -1,0 +1,64 @@
+"""What a charm measures, from its hook to the embedded store, on an agent that is a process of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.machine import OneMachine
+
+from undercroft_metrics.senders.embedded import FILE, Stored, StoreReader
+
+pytestmark = pytest.mark.slow
+
+METRICS = """\
+metrics:
+  pings: {type: gauge, description: How often it was asked}
+  juju-units:
+"""
+COLLECT = """\
+#!/bin/bash
+add-metric pings=42 || exit 1
+add-metric --labels region=north,zone=a pings=7 || exit 1
+add-metric undeclared=1 2>undeclared.err && exit 1
+add-metric pings=nan 2>nan.err && exit 1
+exit 0
+"""
+
+
+@pytest.fixture
+def measuring(machine: OneMachine) -> OneMachine:
+    """A machine with a charm that measures, often."""
+    charm = machine.folder / "measure"
+    (charm / "hooks").mkdir(parents=True)
+    (charm / "metadata.yaml").write_text("name: measure\nsummary: Measures.\ndescription: Measures.\n")
+    (charm / "metrics.yaml").write_text(METRICS)
+    for name, text in {
+        "start": "#!/bin/bash\nstatus-set active ready\n",
+        "collect-metrics": COLLECT,
+    }.items():
+        (charm / "hooks" / name).write_text(text)
+        (charm / "hooks" / name).chmod(0o755)
+    machine.data_dir.mkdir(parents=True, exist_ok=True)
+    (machine.data_dir / "undercroft.toml").write_text("[plugins.metrics]\nperiod_seconds = 0.5\n")
+    machine.start()
+    machine.do("deploy", str(charm))
+    machine.until_settled(measure_0="active: ready")
+    return machine
+
+
+def latest(machine: OneMachine) -> dict[tuple[str, str], Stored]:
+    """The newest values in the store, by metric and labels."""
+    reader = StoreReader(machine.data_dir / "plugins" / "metrics" / FILE)
+    return {(each.key, ",".join(sorted(each.labels.values()))): each for each in reader.latest()}
+
+
+def test_what_a_charm_measures_is_stored_and_what_it_may_not_add_is_refused(measuring: OneMachine) -> None:
+    wanted = {("pings", ""): "42", ("pings", "a,north"): "7", ("juju-units", ""): "1"}
+
+    measuring.until(lambda: set(latest(measuring)) >= set(wanted), "the metrics are stored", 20)
+
+    assert {key: each.value for key, each in latest(measuring).items()} == wanted
+    (charm,) = measuring.data_dir.glob("models/*/agents/*/charm")
+    assert 'metric "undeclared" not defined' in Path(charm, "undeclared.err").read_text()
+    assert 'expected float, got "nan"' in Path(charm, "nan.err").read_text()
