@@ -254,7 +254,7 @@ def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA cache_size = -512")
+            connection.execute("PRAGMA cache_size = -128")
             connection.executescript(_SCHEMA)
     except BaseException:
         connection.close()
