@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from undercroft_conformance import storage_conformance, store_conformance, worker_conformance
+from undercroft_conformance import hook_tool_conformance, storage_conformance, store_conformance, worker_conformance
+from undercroft_conformance.rules import hook_tools as tool_rules
 from undercroft_conformance.rules import storage as storage_rules
 from undercroft_conformance.rules import store as store_rules
 from undercroft_conformance.rules import worker as worker_rules
@@ -20,6 +21,7 @@ CHECKED = {
     "The rules for a plugin and its workers": [check.rule for check in worker_conformance.CHECKS],
     "The rules for a store": [check.rule for check in store_conformance.CHECKS],
     "The rules for a source of storage": [check.rule for check in storage_conformance.CHECKS],
+    "The rules for a hook tool": [check.rule for check in hook_tool_conformance.CHECKS],
 }
 RULES = [rule for rules in CHECKED.values() for rule in rules]
 
@@ -43,7 +45,9 @@ def test_every_rule_has_a_name_of_its_own() -> None:
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in names)
 
 
-@pytest.mark.parametrize("module", [worker_rules, store_rules, storage_rules], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [worker_rules, store_rules, storage_rules, tool_rules], ids=lambda module: module.__name__
+)
 def test_every_rule_that_is_laid_down_is_checked(module: object) -> None:
     laid_down = {value.id for value in vars(module).values() if isinstance(value, Rule)}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from undercroft_hookspecs.lazy import exports, getter
 
 if TYPE_CHECKING:
+    from undercroft_conformance.hook_tool_conformance import HookToolConformance
     from undercroft_conformance.storage_conformance import StorageProviderConformance
     from undercroft_conformance.store_conformance import StoreConformance
     from undercroft_conformance.stores import OpenStore
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _NAMES = exports(
     {
+        "undercroft_conformance.hook_tool_conformance": ("HookToolConformance",),
         "undercroft_conformance.storage_conformance": ("StorageProviderConformance",),
         "undercroft_conformance.store_conformance": ("StoreConformance",),
         "undercroft_conformance.stores": ("OpenStore",),
@@ -26,7 +28,14 @@ _NAMES = exports(
     }
 )
 
-__all__ = ["OpenStore", "StorageProviderConformance", "StoreConformance", "Subject", "WorkerConformance"]
+__all__ = [
+    "HookToolConformance",
+    "OpenStore",
+    "StorageProviderConformance",
+    "StoreConformance",
+    "Subject",
+    "WorkerConformance",
+]
 
 if not TYPE_CHECKING:
     __getattr__ = getter(__name__, globals(), _NAMES)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from plugins.uniter.tests.jujuc.tools import render_tools
 from plugins.uniter.tests.jujuc.tools.fakes import Bench, FakeHook, done, failure, misused
 
+from undercroft.process import SystemProcess
 from undercroft.testing import FakeClock
 from undercroft.testing.agent import FakeUnitAgent
+from undercroft_hookspecs.hook_tools import HookTool
 from undercroft_uniter.jujuc.tools.catalogue import builtin_tools
 
 GUIDE = Path(__file__).parents[5] / "docs" / "how-to" / "add-a-hook-tool.md"
@@ -29,16 +33,21 @@ def test_the_page_has_every_tool_once() -> None:
     assert sorted([*listed, *render_tools.ALIASES]) == sorted(builtin_tools(clock=FakeClock()))
 
 
-@pytest.fixture
-def guided(bench: Bench) -> Bench:
-    """A bench that has the guide's tool, too."""
+def guide_tools() -> Mapping[str, HookTool]:
+    """The tools of the guide."""
     code = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    # Any: what the guide defines is known to nobody but it.
     module: dict[str, object] = {}
     exec(compile(code[0], str(GUIDE), "exec"), module)
     collect = module["undercroft_hook_tools"]
     assert callable(collect)
-    bench.tools = {**bench.tools, **collect(FakeUnitAgent())}
+    tools: Mapping[str, HookTool] = collect(FakeUnitAgent())
+    return tools
+
+
+@pytest.fixture
+def guided(bench: Bench) -> Bench:
+    """A bench that has the guide's tool, too."""
+    bench.tools = {**bench.tools, **guide_tools()}
     return bench
 
 
@@ -53,3 +62,14 @@ async def test_the_guide_s_tool_fails_as_tools_do(guided: Bench, hook: FakeHook)
     assert await guided("config-export", "--prefix", "1") == misused('"1" cannot begin a variable')
     hook.restrict()
     assert await guided("config-export") == failure("config-changed has no ConfigContext")
+
+
+async def test_the_guide_s_tool_is_judged_as_the_guide_says(tmp_path: Path) -> None:
+    tool, test = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    (tmp_path / "test_tool.py").write_text(f"{tool}\n{test}")
+    pytest_here = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", "base", "test_tool.py"]
+
+    done = await SystemProcess().run(pytest_here, timeout=60, cwd=tmp_path, check=False)
+
+    assert done.returncode == 0, done.stdout.decode()
+    assert b" passed, " in done.stdout
