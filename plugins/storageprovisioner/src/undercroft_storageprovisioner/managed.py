@@ -115,6 +115,8 @@ class ManagedFilesystems:
             if error.errno not in (errno.EUCLEAN, errno.EIO):
                 raise
             said = await self._checker.what_is_wrong(device, kind)
+            if not said:  # What failed was the mount, or the device: that may pass.
+                raise
             raise PermanentError(f"{device} is damaged, and the kernel does not mount it; {said}") from error
 
     async def _refuse_other(self, device: Path, wish: Wish, uuid: str) -> None:

@@ -64,9 +64,11 @@ class Checker:
         _refuse_damaged(device, await self._run("e2fsck", "-f", "-p", device))
 
     async def what_is_wrong(self, device: Path, kind: str) -> str:
-        """What the checker says of a filesystem that the kernel refuses to mount."""
+        """What the checker says of a filesystem that the kernel refuses to mount; nothing if it is in order."""
         asked = _ASKED.get(kind, ("e2fsck", "-n"))
         done = await self._run(*asked, device)
+        if done.returncode == 0:
+            return ""
         return f"look at it with `{' '.join(asked)} {device}`, which says: {_said(done)}"
 
     async def _is_free(self, device: Path) -> bool:

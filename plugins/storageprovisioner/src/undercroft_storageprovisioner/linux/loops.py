@@ -6,6 +6,7 @@ Layouts are those of linux/loop.h: `struct loop_config` (304 bytes) holds the fi
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -26,6 +27,9 @@ READ_ONLY = 1
 _INFO = struct.Struct("=QQQQQIIII64s64s32sQQ")
 _CONFIG = struct.Struct(f"=II{_INFO.size}s8Q")
 _TRIES = 64
+_NOT_TOLD = frozenset({errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EPERM, errno.EACCES})
+"""What is given back meanwhile, or is none of ours. Any other error is no answer: who takes it for "not attached" puts
+a second loop device over the file, or leaves the first one for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,10 @@ def detach(loop: Loop) -> None:
     with suppress(FileNotFoundError):
         node = os.open(loop.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            with suppress(OSError):  # ENXIO: it is free.
-                fcntl.ioctl(node, LOOP_CLR_FD)
+            fcntl.ioctl(node, LOOP_CLR_FD)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # It is free.
+                raise
         finally:
             os.close(node)
 
@@ -123,7 +129,7 @@ def _configure(node: Path, backing: int, file: Path, *, read_only: bool) -> bool
     try:
         fcntl.ioctl(opened, LOOP_CONFIGURE, _CONFIG.pack(backing, 0, info, *([0] * 8)))
     except OSError as error:
-        if error.errno == 16:  # EBUSY.
+        if error.errno == errno.EBUSY:
             return False
         raise
     finally:
@@ -134,12 +140,16 @@ def _configure(node: Path, backing: int, file: Path, *, read_only: bool) -> bool
 def _read(name: str) -> Loop | None:
     try:
         node = os.open(Path("/dev", name), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in _NOT_TOLD:
+            return None
+        raise
     try:
         fields = _INFO.unpack(fcntl.ioctl(node, LOOP_GET_STATUS64, bytes(_INFO.size)))
-    except OSError:  # ENXIO: given back meanwhile.
-        return None
+    except OSError as error:
+        if error.errno in _NOT_TOLD:
+            return None
+        raise
     finally:
         os.close(node)
     return Loop(name, fields[0], fields[1], bool(fields[8] & READ_ONLY))
