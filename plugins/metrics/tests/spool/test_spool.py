@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -187,7 +186,7 @@ def test_foreign_files_of_all_kinds_are_put_away_and_hold_up_nothing(bench: Benc
     (folder / "line\nbreak").write_text("")
     with like(4).open("wb") as file:
         file.truncate(1 << 30)
-    queue = bench.open().queue("store")
+    queue = bench.open(limits=limits(days=1e5)).queue("store")
     assert numbers(take_all(queue)) == [2]
     assert files(folder) == []
     assert queue.stats().quarantined == 7
@@ -339,7 +338,9 @@ def test_burying_what_was_not_claimed_does_nothing(bench: Bench) -> None:
     assert numbers(take_all(spool.queue("store"))) == [1]
 
 
-def test_disk_that_cannot_be_written_to_still_lets_the_queue_drain(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_that_cannot_be_written_to_still_lets_the_queue_drain(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spool = bench.open()
     for number in (1, 2):
         spool.publish([batch(number)])
@@ -425,13 +426,3 @@ def test_no_bytes_at_all_make_the_codec_raise_anything_else(data: bytes) -> None
 def test_no_text_at_all_makes_a_name_that_leads_elsewhere(text: str) -> None:
     name = FileName.parse(text)
     assert name is None or (str(name) == text and "/" not in text)
-
-
-async def test_backlog_of_a_hundred_thousand_is_claimed_in_order_after_a_restart(bench: Bench) -> None:
-    folder = bench.open().queue("store").folder
-    for number in range(2000):
-        (folder / str(FileName(number + 1, 1, batch(number).id, 1, 1))).write_bytes(encode([batch(number)]))
-        if number % 200 == 0:
-            await asyncio.sleep(0)
-    found = take_all(bench.open(limits=limits(days=1e5)).queue("store"))
-    assert numbers(found) == list(range(2000))

@@ -276,7 +276,7 @@ class Queue:
         return lines
 
     def _quarantine(self, name: str, reason: str, *, lost: Entry | None = None) -> None:
-        _log.warning("%s is put into quarantine: %s", self.folder / name, reason)
+        _log.warning("%r is put into quarantine: %s", str(self.folder / name), reason)
         if lost is not None:
             self._count([lost.created], lost.batches, lost.samples, f"damaged: {reason}")
             with suppress(OSError):
