@@ -15,7 +15,7 @@ from undercroft_model.applications import remove_application
 from undercroft_model.hookcommit import commit_changes
 from undercroft_model.models import destroy_model
 from undercroft_model.storage.adding import request_storage
-from undercroft_model.storage.ending import attach_storage, detach_storage, need_storage, remove_storage
+from undercroft_model.storage.ending import attach_storage, detach_storage, let_go, need_storage, remove_storage
 from undercroft_model.transaction import Transaction
 from undercroft_model.units import remove_unit, unit_dead, unit_gone
 
@@ -105,6 +105,22 @@ async def test_more_than_the_charm_takes_is_refused(world: World, host: Host) ->
         await world.run(request_storage, "one/0", "data", "")
     with pytest.raises(NotFoundError, match='charm storage "nothing" not found'):
         await world.run(request_storage, "one/0", "nothing", "")
+
+
+async def test_what_is_gone_counts_no_more(world: World, host: Host) -> None:
+    """A unit was given at most 100 pieces of storage in all its life, for each was counted for ever."""
+    await world.deploy(charm("one", storage={"data": StorageSpec(minimum=0, maximum=1)}))
+    await world.start("one/0")
+    for _ in range(3):
+        await world.run(request_storage, "one/0", "data", "rootfs")
+        await host.of("one/0").attachments()
+        await host.settle()
+        (storage,) = [each.id for each in await host.of("one/0").attachments()]
+        with pytest.raises(NotValidError):
+            await world.run(request_storage, "one/0", "data", "rootfs")
+        await world.run(remove_storage, storage, force=True)
+        await world.run(let_go, storage, "one/0")
+        await host.settle()
 
 
 async def test_directive_that_the_charm_does_not_take_stops_the_deployment(world: World, host: Host) -> None:

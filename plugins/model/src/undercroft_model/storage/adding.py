@@ -27,6 +27,7 @@ from undercroft_model.storage.directives import (
     parse_directive,
     settled,
 )
+from undercroft_model.storage.ending import storage_of
 from undercroft_model.storage.mountpoints import check_mount_point, mount_point
 from undercroft_model.storage.pools import find_pool
 from undercroft_model.tables import (
@@ -103,7 +104,9 @@ async def request_storage(tx: Transaction, model: ModelId, unit: str, store: str
     requests = await tx.get(STORAGE_REQUESTS.of(model), *parts_of(unit)) or StorageRequests()
     counts = {**requests.counts, store: requests.counts.get(store, 0) + (asked.count or 1)}
     grown = msgspec.structs.replace(requests, counts=counts, directives={**requests.directives, store: directive})
-    check_count(wanted_count(application, charm, grown, store), charm.storage[store], store=store)
+    still_to_be_made = wanted_count(application, charm, grown, store) - requests.made.get(store, 0)
+    present = sum(parts_of(each.id)[0] == store for each in await storage_of(tx, model, unit))
+    check_count(present + still_to_be_made, charm.storage[store], store=store)
     tx.put(STORAGE_REQUESTS.of(model), *parts_of(unit), record=grown)
 
 
