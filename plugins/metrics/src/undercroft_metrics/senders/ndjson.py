@@ -11,7 +11,7 @@ import os
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,13 +143,11 @@ def _whole(path: Path) -> int:
 def _ids(path: Path) -> Sequence[str]:
     """The ids of the batches in a file; lines that are not ours are passed over."""
     found: list[str] = []
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for line in file:
-                try:
-                    found.append(msgspec.json.decode(line, type=_Line).id)
-                except msgspec.MsgspecError:
-                    continue
-    except (FileNotFoundError, EOFError, gzip.BadGzipFile):
-        pass
+    with (
+        suppress(FileNotFoundError, EOFError, gzip.BadGzipFile),
+        gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file,
+    ):
+        for line in file:
+            with suppress(msgspec.MsgspecError):
+                found.append(msgspec.json.decode(line, type=_Line).id)
     return found[-RING:]
