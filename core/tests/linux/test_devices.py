@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from undercroft_diskmanager.match import Target, device_path, match
+from undercroft.linux.devices import Target, device_path, match
 from undercroft_hookspecs.errors import NotFoundError
 from undercroft_hookspecs.records import BlockDevice
 
