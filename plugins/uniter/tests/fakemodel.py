@@ -193,6 +193,19 @@ class FakeActions:
         self.journal.append(f"action {action} {status}")
 
 
+class FakeLog:
+    """`UnitLog`: what the agent has said, and how loud."""
+
+    def __init__(self) -> None:
+        self.own: list[tuple[int, str, str]] = []
+
+    def write(self, level: int, module: str, message: str) -> None:
+        raise NotImplementedError
+
+    def write_own(self, level: int, room: str, message: str) -> None:
+        self.own.append((level, room, message))
+
+
 async def _once(item: Any) -> AsyncIterator[Any]:  # whatever a watch yields
     yield item
     await asyncio.Event().wait()

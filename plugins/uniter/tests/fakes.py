@@ -8,7 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from plugins.uniter.tests.fakemodel import OLD, THEN, FakeActions, FakeApplication, FakeModel, FakeStatus, FakeUnit
+from plugins.uniter.tests.fakemodel import (
+    OLD,
+    THEN,
+    FakeActions,
+    FakeApplication,
+    FakeLog,
+    FakeModel,
+    FakeStatus,
+    FakeUnit,
+)
 
 from undercroft_hookspecs import NotFoundError, UnitName
 from undercroft_hookspecs.hook_tools import RelationContext
@@ -321,19 +330,6 @@ class FakeRemote:
     async def secret_done(self, hook: HookInfo) -> None:
         self.secrets_done.append(hook)
         self.now = replace(self.now, secrets=tuple(other for other in self.now.secrets if other != hook))
-
-
-class FakeLog:
-    """`UnitLog`: what the agent has said, and how loud."""
-
-    def __init__(self) -> None:
-        self.own: list[tuple[int, str, str]] = []
-
-    def write(self, level: int, module: str, message: str) -> None:
-        raise NotImplementedError
-
-    def write_own(self, level: int, room: str, message: str) -> None:
-        self.own.append((level, room, message))
 
 
 class FakeGuard:

@@ -287,3 +287,15 @@ async def test_a_damaged_note_is_named(shop: Shop) -> None:
 
     with pytest.raises(NotValidError, match=r"deployed\.json is damaged"):
         await shop.deployer.deployed()
+
+
+async def test_the_charm_s_revision_is_in_a_file_whatever_the_charm_has_there(shop: Shop) -> None:
+    await shop.put(shop.pack(4, {}))
+    first = (shop.charm / "revision").read_text()
+    await shop.put(shop.pack(5, {"revision": "77"}))
+    second = (shop.charm / "revision").read_text()
+    await shop.put(shop.pack(6, {"revision": "-> metadata.yaml"}))
+
+    assert (first, second) == ("4", "5")
+    assert (shop.charm / "revision").read_text() == "6"
+    assert (shop.charm / "metadata.yaml").read_text() == META["metadata.yaml"]

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from undercroft_hookspecs import CharmArchiveFacade
 
+_REVISION = "revision"
+"""The file that Juju writes the charm's revision to; charmhelpers' unitdata reads it."""
+
 
 class Deployed(Record, frozen=True, kw_only=True):
     """A charm, and the paths that are the charm's, sorted: files, links and folders."""
@@ -47,7 +50,8 @@ class ManifestDeployer:
         """Fetch the charm, verify it and unpack it beside the charm's folder."""
         await in_thread(self._clear_stage)
         paths = await self._archives.unpack(charm.sha256, self._tree)
-        await write_state(self._staged, Deployed(charm=charm, paths=tuple(paths)))
+        await in_thread(self._write_revision, charm.url.rpartition("-")[2])
+        await write_state(self._staged, Deployed(charm=charm, paths=tuple(sorted({*paths, _REVISION}))))
 
     async def deploy(self, charm: CharmReference) -> None:
         """Make the charm's folder hold this charm, and of the one before only what is no charm's.
@@ -83,6 +87,11 @@ class ManifestDeployer:
         await in_thread(self._replace, staged.paths, owned - set(staged.paths))
         await write_state(self._deployed, staged)
         await in_thread(self._finish)
+
+    def _write_revision(self, revision: str) -> None:
+        # What the charm brings itself may be a link to elsewhere, or a folder.
+        _remove(self._tree / _REVISION)
+        (self._tree / _REVISION).write_text(revision)
 
     def _replace(self, paths: Sequence[str], dropped: Iterable[str]) -> None:
         self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from plugins.uniter.tests.jujuc.tools.fakes import FakeHook
-from plugins.uniter.tests.jujuc.tools.test_docs import guide_tools
+from plugins.uniter.tests.jujuc.tools.test_docs import guide
 
 from undercroft.testing import FakeClock
 from undercroft_conformance import HookToolConformance
@@ -34,7 +34,6 @@ CALLS = (
     Call("relation-set", values={"r": "db:3", "file": "bag.yaml"}, files={"bag.yaml": b"a: b\n"}),
     Call("secret-add", ["token=swordfish"], values={"expire": "1h"}),
     Call("juju-log", ["here"], values={"log-level": "INFO"}),
-    Call("config-export", values={"prefix": "SHOP"}),
 )
 
 
@@ -47,7 +46,7 @@ class TestTools(HookToolConformance):
 
     @pytest.fixture
     def tool(self, call: Call) -> HookTool:
-        return {**builtin_tools(clock=FakeClock()), **guide_tools()}[call.tool]
+        return builtin_tools(clock=FakeClock())[call.tool]
 
     @pytest.fixture
     def hook(self) -> FakeHook:
@@ -66,3 +65,7 @@ class TestTools(HookToolConformance):
     @pytest.fixture
     def files(self, call: Call, tmp_path: Path) -> Mapping[str, bytes]:
         return call.files
+
+
+TestConfigExport = guide()["TestConfigExport"]
+"""The guide's own class, for the guide's own tool."""
