@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import stat
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -42,20 +42,19 @@ async def serving(path: Path, handler: Handler, *, asks: bool, clock: Clock) -> 
     Raises:
         OSError: the socket cannot be made.
     """
-    listener, inode = await in_thread(_listen, path)
-    listener.setblocking(False)
     clients: set[asyncio.Task[None]] = set()
     loop = asyncio.get_running_loop()
-    accepting = loop.create_task(_accept(listener, clients, handler, asks=asks, clock=clock), name=path.name)
-    try:
-        yield
-    finally:
-        accepting.cancel()
-        for task in clients:
-            task.cancel()
-        await asyncio.gather(accepting, *clients, return_exceptions=True)
-        listener.close()
-        await in_thread(_remove, path, inode)
+    with ExitStack() as opened:
+        # What the thread has opened is closed even if this is cancelled while it does.
+        listener = await in_thread(_listen, path, opened)
+        accepting = loop.create_task(_accept(listener, clients, handler, asks=asks, clock=clock), name=path.name)
+        try:
+            yield
+        finally:
+            accepting.cancel()
+            for task in clients:
+                task.cancel()
+            await asyncio.gather(accepting, *clients, return_exceptions=True)
 
 
 async def ask(path: Path, request: bytes) -> bytes:
@@ -139,22 +138,20 @@ async def _line(connection: socket.socket) -> bytes:
     return request
 
 
-def _listen(path: Path) -> tuple[socket.socket, int]:
+def _listen(path: Path, opened: ExitStack) -> socket.socket:
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise FileExistsError(f"{path} is in the place of a socket, and is none; move it away")
         path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-    try:
-        # Linux gives the file the mode of the unbound socket, so that it is never open to others, not for a moment.
-        os.fchmod(listener.fileno(), 0o600)
-        with short(path) as address:
-            listener.bind(address)
-        listener.listen(128)
-        return listener, path.stat().st_ino
-    except BaseException:
-        listener.close()
-        raise
+    opened.callback(listener.close)
+    # Linux gives the file the mode of the unbound socket, so that it is never open to others, not for a moment.
+    os.fchmod(listener.fileno(), 0o600)
+    with short(path) as address:
+        listener.bind(address)
+    opened.callback(_remove, path, path.stat().st_ino)
+    listener.listen(128)
+    return listener
 
 
 def _remove(path: Path, inode: int) -> None:

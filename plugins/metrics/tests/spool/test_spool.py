@@ -338,9 +338,7 @@ def test_burying_what_was_not_claimed_does_nothing(bench: Bench) -> None:
     assert numbers(take_all(spool.queue("store"))) == [1]
 
 
-def test_disk_that_cannot_be_written_to_still_lets_the_queue_drain(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_disk_that_is_read_only_lets_the_queue_drain(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = bench.open()
     for number in (1, 2):
         spool.publish([batch(number)])

@@ -103,12 +103,17 @@ class MetricCollect:
     async def _run(self, stop: Stop) -> None:
         path = self._unit.unit_dir / SOCKET
         async with serving(path, self._answer, asks=False, clock=self._unit.clock):
-            await self._tick(self._finish(None))
+            await self._tick(self._leftover())
             await self._unit.clock.sleep(self._phase())
             while True:
                 await self._tick(self.collect(stop))
                 jitter = self._config.jitter * (2 * self._unit.rng.random() - 1)
                 await self._unit.clock.sleep(self._config.period_seconds * (1 + jitter))
+
+    async def _leftover(self) -> int:
+        """Publish, or discard, what a process that was killed has left."""
+        async with self._turn:
+            return await self._finish(None)
 
     def _phase(self) -> float:
         """Where in a period this unit begins, so that those which start together do not collect together."""
