@@ -15,6 +15,14 @@ class Inner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: int = 1
 
 
+class Box(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="box"):
+    size: int = 1
+
+
+class Ball(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="ball"):
+    colour: str
+
+
 class Disks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     poll_seconds: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     names: list[str] = []
@@ -24,6 +32,7 @@ class Disks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     maybe: Inner | None = None
     either: str | int = 1
     counts: dict[str, int] = {}
+    kinds: dict[str, Box | Ball] = {}
 
 
 @pytest.fixture
@@ -95,11 +104,19 @@ def test_an_error_is_one_of_the_projects_and_has_fields(file: Path) -> None:
         ("[plugins.disks]\npoll_seconds = 0", "plugins.disks.poll_seconds", "is 0", "a number > 0.0"),
         ("[plugins.disks]\nnames = ['a', 2]", "plugins.disks.names[1]", "is 2", "a string"),
         ("[plugins.disks.inner]\nsizes = 1", "plugins.disks.inner.sizes", '"size"', "one of: size"),
-        ("[plugins.disks.many.a]\nsizes = 1", "plugins.disks.many.*.sizes", '"size"', "one of: size"),
+        ("[plugins.disks.many.a]\nsizes = 1", "plugins.disks.many.a.sizes", '"size"', "one of: size"),
         ("[[plugins.disks.some]]\nsizes = 1", "plugins.disks.some[0].sizes", '"size"', "one of: size"),
         ("[plugins.disks.maybe]\nsizes = 1", "plugins.disks.maybe.sizes", '"size"', "one of: size"),
         ("[plugins.disks]\neither = 1.5", "plugins.disks.either", "is 1.5", "a whole number or a string"),
-        ("[plugins.disks.counts]\na = 'x'", "plugins.disks.counts.*", "is something else", "a whole number"),
+        ("[plugins.disks.counts]\na = 'x'", "plugins.disks.counts.a", "is 'x'", "a whole number"),
+        ("[plugins.disks.counts]\nb = 1\na = 'x'\nc = 2", "plugins.disks.counts.a", "is 'x'", "a whole number"),
+        ("[plugins.disks.kinds.a]\nkind = 'bok'", "plugins.disks.kinds.a.kind", '"box"', "one of: box, ball"),
+        ("[plugins.disks.kinds.a]\nsize = 1", "plugins.disks.kinds.a.kind", "is missing", "one of: box, ball"),
+        ("[plugins.disks.kinds.a]\nkind = 'ball'", "plugins.disks.kinds.a.colour", "is missing", "a value"),
+        (
+            "[plugins.disks.kinds.b]\nkind = 'box'\n[plugins.disks.kinds.a]\nkind = 'ball'\ncolour = 'x'\ncolor = 'y'",
+            *("plugins.disks.kinds.a.color", '"colour"', "one of: colour"),
+        ),
         (f"[plugins.disks]\npoll_seconds = '{'x' * 99}'", "plugins.disks.poll_seconds", "xxx...", "a number"),
     ],
 )

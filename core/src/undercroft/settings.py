@@ -59,17 +59,26 @@ def convert(values: Mapping[str, Any], kind: type[C], *, file: Path | None = Non
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
-        steps = _steps(place)
-        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message)
-        if unknown:
-            known = _fields(kind, steps)
-            key = _dotted(prefix, [*steps, unknown[1]])
-            expected = f"one of: {', '.join(known)}" if known else "no key at all: it has no settings"
-            found = f"is not a known key{suggestion(unknown[1], known)}"
-            raise ConfigError(file=file, key=key, expected=expected, found=found) from error
-        shown = "something else" if _ANY_KEY in steps else _shown(_value(values, steps))
-        key, found = _dotted(prefix, steps), f"is {shown}"
-        raise ConfigError(file=file, key=key, expected=_expected(message), found=found) from error
+        steps = _found(values, kind, _steps(place), str(error))
+        key, expected, found = _explained(message, values, kind, steps)
+        raise ConfigError(file=file, key=_dotted(prefix, key), expected=expected, found=found) from error
+
+
+def _explained(
+    message: str, values: Mapping[str, Any], kind: type[C], steps: list[str | int]
+) -> tuple[list[str | int], str, str]:
+    """Which key is meant, what was expected, and what was found."""
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
+        known = _fields(kind, values, steps)
+        expected = f"one of: {', '.join(known)}" if known else "no key at all: it has no settings"
+        return [*steps, unknown[1]], expected, f"is not a known key{suggestion(unknown[1], known)}"
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", message):
+        tags = _tags(kind, values, steps, missing[1])
+        return [*steps, missing[1]], f"one of: {', '.join(tags)}" if tags else "a value", "is missing"
+    shown = "something else" if _ANY_KEY in steps else _shown(_value(values, steps))
+    if re.fullmatch(r"Invalid value .*", message) and (tags := _tags(kind, values, steps[:-1], steps[-1])):
+        return steps, f"one of: {', '.join(tags)}", f"is {shown}{suggestion(str(_value(values, steps)), tags)}"
+    return steps, _expected(message), f"is {shown}"
 
 
 def suggestion(name: str, known: Collection[str]) -> str:
@@ -117,17 +126,75 @@ def _expected(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _fields(kind: type[msgspec.Struct], steps: list[str | int]) -> list[str]:
+def _found(values: object, kind: type[C], steps: list[str | int], said: str) -> list[str | int]:
+    """The steps with the keys that msgspec does not name: those with which alone it says the same."""
+    for place, step in enumerate(steps):
+        table = _value(values, steps[:place])
+        if step == _ANY_KEY and isinstance(table, dict):
+            steps = [*steps[:place], _culprit(values, kind, steps[:place], said), *steps[place + 1 :]]
+    return steps
+
+
+def _culprit(values: object, kind: type[C], above: list[str | int], said: str) -> str:
+    table = _value(values, above)
+    assert isinstance(table, dict)
+    for key in table:
+        try:
+            msgspec.convert(_with(values, above, {key: table[key]}), kind)
+        except msgspec.ValidationError as error:
+            if str(error) == said:
+                return str(key)
+    return _ANY_KEY
+
+
+def _with(values: object, above: list[str | int], table: object) -> object:
+    """The values with another table in that place."""
+    if not above:
+        return table
+    first, *rest = above
+    if isinstance(values, dict):
+        return {**values, first: _with(values[first], rest, table)}
+    assert isinstance(values, list)
+    assert isinstance(first, int)
+    return [*values[:first], _with(values[first], rest, table), *values[first + 1 :]]
+
+
+def _fields(kind: type[msgspec.Struct], values: object, steps: list[str | int]) -> list[str]:
     """The keys of the struct that `steps` lead to, as far as the types tell."""
+    here = _type(kind, values, steps)
+    structs = [each for each in _choices(here) if isinstance(each, msgspec.inspect.StructType)]
+    chosen = [each for each in structs if _is_tagged(each, _value(values, steps))] or structs
+    return [each.encode_name for each in chosen[0].fields] if chosen else []
+
+
+def _tags(kind: type[msgspec.Struct], values: object, steps: list[str | int], field: str | int) -> list[str]:
+    """What the key `field` may be where it says which of several structs a table is; empty if it does not say that."""
+    structs = _choices(_type(kind, values, steps))
+    return [
+        str(each.tag) for each in structs if isinstance(each, msgspec.inspect.StructType) and each.tag_field == field
+    ]
+
+
+def _type(kind: type[msgspec.Struct], values: object, steps: list[str | int]) -> object:
     here: object = msgspec.inspect.type_info(kind)
-    for step in steps:
-        here = _within(here, step)
-    found = _plain(here, msgspec.inspect.StructType)
-    return [each.encode_name for each in found.fields] if isinstance(found, msgspec.inspect.StructType) else []
+    for place, step in enumerate(steps):
+        here = _within(here, step, _value(values, steps[:place]))
+    return here
 
 
-def _within(here: object, step: str | int) -> object:
-    table = _plain(here, msgspec.inspect.StructType, msgspec.inspect.DictType, msgspec.inspect.ListType)
+def _within(here: object, step: str | int, value: object) -> object:
+    choices = _choices(here)
+    table = next(
+        (each for each in choices if isinstance(each, msgspec.inspect.StructType) and _is_tagged(each, value)),
+        None,
+    ) or next(
+        (
+            each
+            for each in choices
+            if isinstance(each, msgspec.inspect.StructType | msgspec.inspect.DictType | msgspec.inspect.ListType)
+        ),
+        None,
+    )
     if isinstance(table, msgspec.inspect.StructType):
         return next((each.type for each in table.fields if each.encode_name == step), None)
     if isinstance(table, msgspec.inspect.DictType):
@@ -135,10 +202,14 @@ def _within(here: object, step: str | int) -> object:
     return getattr(table, "item_type", None)
 
 
-def _plain(here: object, *kinds: type) -> object:
-    """Look through unions and annotations for the first of these kinds."""
+def _is_tagged(struct: msgspec.inspect.StructType, value: object) -> bool:
+    return struct.tag_field is not None and isinstance(value, dict) and value.get(struct.tag_field) == struct.tag
+
+
+def _choices(here: object) -> list[object]:
+    """The types that it may be: look through unions and annotations."""
     if isinstance(here, msgspec.inspect.Metadata):
-        return _plain(here.type, *kinds)
+        return _choices(here.type)
     if isinstance(here, msgspec.inspect.UnionType):
-        return next((each for each in here.types if isinstance(_plain(each, *kinds), kinds)), None)
-    return here
+        return [found for each in here.types for found in _choices(each)]
+    return [here]
