@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from undercroft_hookspecs import Agent, HookTool, Manifold, MetricSender, UnitAgent, hookimpl
-from undercroft_metrics.senders.config import STORE, SenderConfig
+from undercroft_metrics.senders.config import STORE, SenderConfig, SenderName
 from undercroft_metrics.spool.limits import Limits
 
 
@@ -28,7 +28,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_series: Annotated[int, msgspec.Meta(ge=1)] = 1000
     """The most sets of labels that one metric may have within a day."""
     spool: Limits = Limits()
-    senders: Mapping[str, SenderConfig] = msgspec.field(default_factory=lambda: dict(STORE))
+    senders: Mapping[SenderName, SenderConfig] = msgspec.field(default_factory=lambda: dict(STORE))
     """Where batches are sent to, by name."""
 
 

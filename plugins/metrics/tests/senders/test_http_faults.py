@@ -14,6 +14,7 @@ from plugins.metrics.tests.sending.fakes import batch
 
 from undercroft.testing.agent import FakeAgent
 from undercroft_hookspecs import BatchesRefusedError, MetricDelivery, RetryLaterError, SendReport, TooMuchError
+from undercroft_metrics.plugin import Config
 from undercroft_metrics.senders import configured
 from undercroft_metrics.senders.config import HttpConfig, OtlpConfig, RemoteWriteConfig, SenderConfig
 from undercroft_metrics.senders.transport import retry_after
@@ -174,3 +175,21 @@ def test_every_field_of_a_sender_is_checked() -> None:
     for bad in ({"kind": "http"}, {"kind": "http", "url": "x", "max_batches": 0}, {"kind": "pigeon"}):
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(bad, SenderConfig)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "A", "a b", "x" * 64, "\u00e4"])
+def test_the_name_of_a_sender_is_a_plain_word(name: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"senders": {name: {"kind": "store"}}}, Config)
+
+
+def test_all_kinds_of_sender_can_be_configured_at_once() -> None:
+    url = {"url": "http://x/"}
+    senders = {
+        **{kind: {"kind": kind, **url} for kind in ("http", "otlp", "remote-write")},
+        **{kind: {"kind": kind, "folder": "/x"} for kind in ("textfile", "file")},
+        **{kind: {"kind": kind} for kind in ("store", "meter")},
+    }
+    config = msgspec.convert({"senders": senders}, Config)
+
+    assert configured(FakeAgent(), config.senders).keys() == senders.keys()
