@@ -14,6 +14,7 @@ from undercroft.testing.agent import FakeAgent
 from undercroft_hookspecs import HostId
 from undercroft_hookspecs.charm import Charm, StorageSpec
 from undercroft_hookspecs.storage_facades import UnitStorage, WantedStorage
+from undercroft_model.devices import HostDevices
 from undercroft_model.placement import Placement
 from undercroft_model.storage.provisioning import HostStorage
 from undercroft_model.units import remove_unit
@@ -32,6 +33,7 @@ class Ground:
         self.world, self.folder = world, folder
         self.agent = FakeAgent(config=Config(), process=SystemProcess(), data_dir=data_dir or folder / "agent")
         self.providers = undercroft_storage_providers(self.agent)
+        self.devices = HostDevices(world.store, HostId.parse(HERE.id), clock=world.clock, rng=world.rng)
         self.facade = HostStorage(world.store, HostId.parse(HERE.id), clock=world.clock, rng=world.rng)
 
     @asynccontextmanager
@@ -39,7 +41,12 @@ class Ground:
         """The provisioner, running."""
         placement = Placement(self.world.store, HostId.parse(HERE.id), clock=self.world.clock, rng=self.world.rng)
         worker = StorageProvisioner(
-            self.agent, Config(), placement=placement, facade=self.facade, providers=self.providers
+            self.agent,
+            Config(),
+            placement=placement,
+            facade=self.facade,
+            providers=self.providers,
+            devices=self.devices,
         )
         try:
             yield worker

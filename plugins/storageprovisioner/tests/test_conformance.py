@@ -10,6 +10,7 @@ from undercroft.process import SystemProcess
 from undercroft.testing import FakeAgent, MemoryStore
 from undercroft_conformance import Subject, WorkerConformance
 from undercroft_hookspecs import HostId
+from undercroft_model.devices import HostDevices
 from undercroft_model.placement import Placement
 from undercroft_model.storage.provisioning import HostStorage
 from undercroft_storageprovisioner.plugin import Config
@@ -17,7 +18,7 @@ from undercroft_storageprovisioner.plugin import Config
 HOST = HostId.parse("0b2ff3a6-5c12-4f0c-8a70-5d4b3b5d1e0f")
 
 
-class NoModels(Placement, HostStorage):
+class NoModels(Placement, HostStorage, HostDevices):
     """What `model` puts out for the provisioner, over an empty store."""
 
     def __init__(self) -> None:

@@ -17,6 +17,7 @@ from undercroft_hookspecs import (
     VolumeParams,
 )
 from undercroft_storageprovisioner.care import Care
+from undercroft_storageprovisioner.identified import is_identified, located
 from undercroft_storageprovisioner.managed import ManagedFilesystems
 from undercroft_storageprovisioner.names import file_name
 from undercroft_storageprovisioner.plan import Deed, Kind, Step
@@ -25,7 +26,7 @@ from undercroft_storageprovisioner.sources import Sources
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from undercroft_hookspecs import AttachInfo, MachineId, ModelId, Process, StorageProvider
+    from undercroft_hookspecs import AttachInfo, BlockDeviceView, MachineId, ModelId, Process, StorageProvider
     from undercroft_hookspecs.storage import Imports, Releases
     from undercroft_hookspecs.storage_facades import ProvisionerFacade, WantedStorage
     from undercroft_hookspecs.storage_state import Filesystem, FilesystemAttachment, Volume, VolumeAttachment
@@ -50,7 +51,9 @@ class Deeds:
         providers: Mapping[str, StorageProvider[Any]],
         process: Process,
         named: Path | None = None,
+        devices: BlockDeviceView | None = None,
     ) -> None:
+        self._devices = devices
         self._model, self._folder, self._named = model, folder, named or folder
         self._facade, self._sources = facade, Sources(folder, providers)
         self._managed = ManagedFilesystems(model, folder, process)
@@ -103,6 +106,8 @@ class Deeds:
             case Deed.ATTACH:
                 assert held is not None, "what is to be attached has an attachment"
                 info = await source.attach(_held(entity, volume, held, machine))
+                if is_identified(volume, info):
+                    info = await located(self._devices, volume, info)
                 await self._facade.set_attached(self._model, entity, info)
                 await self._facade.set_status(self._model, entity, "attached")
                 return info

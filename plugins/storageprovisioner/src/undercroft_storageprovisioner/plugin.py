@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from undercroft_hookspecs import Agent, Context, Manifold, PlacementFacade, StorageProvider, Worker, hookimpl
+from undercroft_hookspecs import (
+    Agent,
+    BlockDeviceView,
+    Context,
+    Manifold,
+    PlacementFacade,
+    StorageProvider,
+    Worker,
+    hookimpl,
+)
 from undercroft_hookspecs.storage_facades import ProvisionerFacade
 
 if TYPE_CHECKING:
@@ -45,7 +54,14 @@ def undercroft_manifolds(agent: Agent) -> Mapping[str, Manifold]:
         for _, found in agent.collect("undercroft_storage_providers"):
             if isinstance(found, Mapping):
                 providers.update(found)
-        return StorageProvisioner(agent, agent.config(Config), placement=placement, facade=facade, providers=providers)
+        return StorageProvisioner(
+            agent,
+            agent.config(Config),
+            placement=placement,
+            facade=facade,
+            providers=providers,
+            devices=context.get("model", BlockDeviceView),
+        )
 
     return {"storage-provisioner": Manifold(start=start, inputs=("model",))}
 

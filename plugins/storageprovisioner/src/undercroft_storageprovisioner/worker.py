@@ -18,6 +18,7 @@ from undercroft.linux import mountinfo
 from undercroft_hookspecs import FilesystemId, NotFoundError, NotValidError, PermanentError, StoreUnavailable, VolumeId
 from undercroft_hookspecs.state import Status
 from undercroft_storageprovisioner.deeds import Deeds
+from undercroft_storageprovisioner.identified import find, is_identified
 from undercroft_storageprovisioner.plan import Actual, Deed, Kind, Step, plan
 from undercroft_storageprovisioner.retries import Retries
 from undercroft_storageprovisioner.schedule import trim_due
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from undercroft import Stop
-    from undercroft_hookspecs import Agent, AttachInfo, ModelId, PlacementFacade, StorageProvider
+    from undercroft_hookspecs import (
+        Agent,
+        AttachInfo,
+        BlockDevice,
+        BlockDeviceView,
+        ModelId,
+        PlacementFacade,
+        StorageProvider,
+    )
     from undercroft_hookspecs.storage_facades import ProvisionerFacade, WantedStorage
     from undercroft_storageprovisioner.plugin import Config
 
@@ -50,7 +59,9 @@ class StorageProvisioner:
         facade: ProvisionerFacade,
         # Any: each provider has a struct of attributes of its own.
         providers: Mapping[str, StorageProvider[Any]],
+        devices: BlockDeviceView | None = None,
     ) -> None:
+        self._devices = devices
         self._agent, self._config = agent, config
         self._placement, self._facade, self._providers = placement, facade, providers
         self._room = asyncio.Semaphore(config.parallel)
@@ -95,6 +106,7 @@ class StorageProvisioner:
             providers=self._providers,
             process=self._agent.process,
             named=self._agent.data_dir / str(model),
+            devices=self._devices,
         )
         retries = Retries(self._agent.clock, self._agent.rng)
         return ModelStorage(
@@ -106,6 +118,7 @@ class StorageProvisioner:
             clock=self._agent.clock,
             config=self._config,
             gauges=self._gauges,
+            view=self._devices,
         )
 
 
@@ -123,9 +136,13 @@ class ModelStorage:
         clock: Any,  # Clock: `alarm` takes it as it is.
         config: Config,
         gauges: Gauges,
+        view: BlockDeviceView | None,
     ) -> None:
         self._model, self._facade, self._deeds, self._retries = model, facade, deeds, retries
         self._room, self._clock, self._config, self._gauges = room, clock, config, gauges
+        self._view = view
+        self._seen: Sequence[BlockDevice] | None = None
+        """This host's devices as last told; None: nobody has told."""
         self._changed, self._mounted = asyncio.Event(), asyncio.Event()
         self._wanted: WantedStorage | None = None
         self._devices: dict[str, str] = {}
@@ -150,11 +167,12 @@ class ModelStorage:
         async with asyncio.TaskGroup() as group, mountinfo.watch(self._changed.set):
             following = group.create_task(self._follow(), name=f"follow the storage of {self._model}")
             measuring = group.create_task(self._measure(), name=f"measure the storage of {self._model}")
+            seeing = group.create_task(self._see(), name=f"see the devices of {self._model}")
             try:
                 await self._work(group, following)
             finally:
-                following.cancel()
-                measuring.cancel()
+                for task in (following, measuring, seeing):
+                    task.cancel()
 
     async def _follow(self) -> None:
         with contextlib.suppress(NotFoundError):  # In here: out of a group it would come as a group.
@@ -162,6 +180,14 @@ class ModelStorage:
                 async for wanted in states:
                     self._wanted = wanted
                     self._changed.set()
+
+    async def _see(self) -> None:
+        if self._view is None:
+            return
+        async with self._view.watch_block_devices() as states:
+            async for devices in states:
+                self._seen = devices
+                self._changed.set()
 
     async def _work(self, group: asyncio.TaskGroup, following: asyncio.Task[None]) -> None:
         following.add_done_callback(lambda _: self._changed.set())
@@ -245,9 +271,21 @@ class ModelStorage:
                 del self._mounts[name]
         for name, device in devices.items():
             is_still = self._devices.get(name) == device and not {(Kind.VOLUME, name)} & (before | self._busy.keys())
-            if device and device not in there and is_still:
+            if device and is_still and not self._is_still(name, device, there):
                 _log.warning("volume %s is not %s any more", name, device)
                 del self._devices[name]
+
+    def _is_still(self, volume: str, device: str, there: set[str]) -> bool:
+        """Whether a volume is the device that it was; of one that is known by what it is, the disk manager knows."""
+        wanted = self._wanted
+        record = wanted.volumes.get(volume) if wanted is not None else None
+        held = wanted.volume_attachments.get(volume) if wanted is not None else None
+        if self._seen is None or record is None or held is None or held.info is None:
+            return device in there
+        if not is_identified(record, held.info):
+            return device in there
+        found = find(self._seen, record, held.info)
+        return found is not None and found.device_name == device
 
     async def _take(self, step: Step, wanted: WantedStorage) -> None:
         try:
