@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,12 +12,15 @@ from undercroft_hookspecs import CharmFacade, HookRunner, Manifold, MetricSender
 from undercroft_hookspecs.unit_facades import MeterStatusFacade, UnitFacade
 from undercroft_metrics.collect.worker import MetricCollect
 from undercroft_metrics.seams import SpoolReader, SpoolWriter
+from undercroft_metrics.senders.config import NAME
 from undercroft_metrics.sending.worker import MetricSending, sending_output
 from undercroft_metrics.spool.worker import spool_output, start_spool
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import Context, UnitAgent, Worker
     from undercroft_metrics.plugin import Config
+
+_log = logging.getLogger(__name__)
 
 
 def unit_manifolds(unit: UnitAgent, config: Config) -> Mapping[str, Manifold]:
@@ -48,9 +53,12 @@ def unit_manifolds(unit: UnitAgent, config: Config) -> Mapping[str, Manifold]:
 
 
 def _senders(unit: UnitAgent) -> Mapping[str, MetricSender]:
-    """All senders of all plugins, by name."""
+    """All senders of all plugins, by name; one whose name cannot be a folder's keeps only itself from being used."""
     senders: dict[str, MetricSender] = {}
-    for _, found in unit.collect("undercroft_metric_senders"):
-        if isinstance(found, Mapping):
-            senders.update(found)
+    for plugin, found in unit.collect("undercroft_metric_senders"):
+        for name, sender in found.items() if isinstance(found, Mapping) else ():
+            if re.match(NAME, name):
+                senders[name] = sender
+            else:
+                _log.error("plugin %s has a metric sender with the name %r, which no sender can have", plugin, name)
     return senders

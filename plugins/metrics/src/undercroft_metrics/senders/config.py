@@ -8,7 +8,8 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 
 Positive: TypeAlias = Annotated[float, msgspec.Meta(gt=0)]
-SenderName: TypeAlias = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]{0,62}$")]
+NAME = r"^[a-z][a-z0-9_-]{0,62}\Z"
+SenderName: TypeAlias = Annotated[str, msgspec.Meta(pattern=NAME)]
 """Names of senders are names of folders and labels, too."""
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 
