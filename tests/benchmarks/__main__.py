@@ -29,6 +29,7 @@ BENCHMARKS = {
     "cold-start": "tests.benchmarks.agent:cold_start",
     "devices": "tests.benchmarks.devices:devices",
     "rescan": "tests.benchmarks.devices:rescan",
+    "storage": "tests.benchmarks.storage:storage",
     "spawn": "tests.benchmarks.spawn:spawn",
     "hook-tool": "tests.benchmarks.hooktool:hook_tool",
     "store": "tests.benchmarks.store:store",

@@ -125,10 +125,11 @@ def _first_content(device: Path) -> int | None:
     opened = os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC)
     try:
         size = os.lseek(opened, 0, os.SEEK_END)
+        os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_RANDOM)  # Nothing but what is asked for is to be read.
         for offset in sorted({0, max(0, size - MIB), *(place for place in _BACKUPS if place < size)}):
             length = MIB if offset in (0, size - MIB) else 4096
             content = os.pread(opened, length, offset)
-            if content.strip(b"\0"):
+            if content != bytes(len(content)):
                 return offset + len(content) - len(content.lstrip(b"\0"))
     finally:
         os.close(opened)
