@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.metrics import (
         Accepted,
         BatchesRefusedError,
+        MeterSources,
         MetricBatch,
         MetricDelivery,
         MetricGap,
@@ -190,6 +191,7 @@ _NAMES = exports(
         ),
         "undercroft_hookspecs.manifold": ("Abort", "Context", "FilterFunc", "Manifold", "OutputFunc", "StartFunc"),
         "undercroft_hookspecs.metrics": (
+            "MeterSources",
             "Accepted",
             "BatchesRefusedError",
             "MetricBatch",
@@ -297,6 +299,7 @@ __all__ = [
     "MachineId",
     "Manifold",
     "Meter",
+    "MeterSources",
     "MetricBatch",
     "MetricDelivery",
     "MetricGap",

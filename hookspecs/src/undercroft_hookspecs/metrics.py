@@ -155,6 +155,14 @@ class SenderHealths(Protocol):
         ...
 
 
+@runtime_checkable
+class MeterSources(Protocol):
+    """Where any worker of a unit says how its metering stands: what the unit manifold `meter-status` puts out."""
+
+    def set(self, source: str, status: MeterStatus | None) -> None:
+        """From now on a source says this; None: it has nothing to say. The most severe that any says is the unit's."""
+
+
 class MetricDelivery(Protocol):
     """An open sender of one unit."""
 

@@ -230,6 +230,15 @@ class MeterFacade(Protocol):
 
 
 @runtime_checkable
+class ConnectionFacade(Protocol):
+    """Whether what the unit is told can still reach it."""
+
+    def watch_connection(self) -> AbstractAsyncContextManager[AsyncIterator[bool]]:
+        """Whether the store can be reached, and again whenever that has changed."""
+        ...
+
+
+@runtime_checkable
 class MeterStatusFacade(Protocol):
     """Whoever hears how the unit's metering stands says it here."""
 

@@ -24,7 +24,17 @@ SECTIONS: Mapping[str, Sequence[str]] = {
         *("remove-relation", "remove-application", "attach-resource", "resources", "show-application"),
     ),
     "Units and machines": (
-        *("add-unit", "remove-unit", "resolved", "show-unit", "machines", "remove-machine", "ssh", "scp"),
+        *(
+            "add-unit",
+            "remove-unit",
+            "resolved",
+            "set-meter-status",
+            "show-unit",
+            "machines",
+            "remove-machine",
+            "ssh",
+            "scp",
+        ),
     ),
     "What goes on": ("status", "show-status-log", "debug-log", "store"),
     "Storage": (

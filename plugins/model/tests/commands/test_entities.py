@@ -175,3 +175,18 @@ def test_trust_and_exposure_are_marks_of_the_application(undercroft: CommandLine
 
     shown = undercroft.json("show-application", "server")["server"]
     assert (shown["trust"], shown["exposed"]) == (False, False)
+
+
+def test_a_meter_status_is_set_of_a_unit_or_of_an_application(undercroft: CommandLine, server: str) -> None:
+    undercroft.ok("deploy", server)
+
+    undercroft.ok("set-meter-status", "server", "green")
+    undercroft.ok("set-meter-status", "server/0", "RED", "--info", "quota used up")
+
+
+def test_a_meter_status_that_cannot_be_is_refused(undercroft: CommandLine, server: str) -> None:
+    undercroft.ok("deploy", server)
+
+    assert 'unit "server/9" not found' in undercroft.refused("set-meter-status", "server/9", "RED")
+    assert '"absent" not found' in undercroft.refused("set-meter-status", "absent", "RED")
+    assert "'BLUE' is not one of" in undercroft.refused("set-meter-status", "server", "BLUE", code=2)

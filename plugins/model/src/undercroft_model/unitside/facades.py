@@ -13,6 +13,7 @@ from undercroft_hookspecs.unit_facades import (
     ActionFacade,
     ApplicationFacade,
     ConfigFacade,
+    ConnectionFacade,
     MeterFacade,
     MeterStatusFacade,
     ModelFacade,
@@ -22,6 +23,7 @@ from undercroft_hookspecs.unit_facades import (
     UnitFacade,
 )
 from undercroft_model.unitside.config import OwnCharm, OwnConfig, OwnModel
+from undercroft_model.unitside.connection import OwnConnection
 from undercroft_model.unitside.hook import OwnHooks
 from undercroft_model.unitside.host import OwnActions, OwnMeter, OwnNetwork, OwnResources
 from undercroft_model.unitside.leadership import OwnLeadership
@@ -47,6 +49,7 @@ class UnitFacades:
             ApplicationFacade: lambda: OwnApplication(here),
             CharmFacade: lambda: OwnCharm(here),
             ConfigFacade: lambda: OwnConfig(here),
+            ConnectionFacade: lambda: OwnConnection(here),
             HookFacade: lambda: OwnHooks(here, keyring),
             LeadershipFacade: lambda: leadership,
             MeterFacade: lambda: OwnMeter(here),

@@ -6,11 +6,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from undercroft_hookspecs.errors import NotFoundError, NotValidError
+from undercroft_hookspecs.errors import NotFoundError
 from undercroft_hookspecs.state import Life, MeterStatus
 from undercroft_hookspecs.unit_facades import AttachedResource, NetworkInfo
 from undercroft_model.actions import begin_action, finish_action, log_action
 from undercroft_model.hosts import LOOPBACK
+from undercroft_model.meters import check_settable
 from undercroft_model.patience import through_outages
 from undercroft_model.ports import machine_ports
 from undercroft_model.relations import JUJU_INFO
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from undercroft_model.transaction import Transaction
     from undercroft_model.unitside.standpoint import Standpoint
 
-SETTABLE = ("GREEN", "AMBER", "RED")
 """The meter statuses that can be set; the others stand for there being none."""
 
 
@@ -98,9 +98,7 @@ class OwnMeter:
 
     async def set_meter_status(self, status: MeterStatus) -> None:
         """The unit's own meter status; nothing if it is that already, or if the unit is dying."""
-        if status.code not in SETTABLE:
-            message = f"meter status {status.code!r} cannot be set: it is one of {', '.join(SETTABLE)}"
-            raise NotValidError(message, field="status")
+        check_settable(status)
         table = METER.of(self._here.model)
 
         async def decide(tx: Transaction) -> None:
