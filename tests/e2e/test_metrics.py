@@ -53,7 +53,7 @@ def latest(machine: OneMachine) -> dict[tuple[str, str], Stored]:
     return {(each.key, ",".join(sorted(each.labels.values()))): each for each in reader.latest()}
 
 
-def test_what_a_charm_measures_is_stored_and_what_it_may_not_add_is_refused(measuring: OneMachine) -> None:
+def test_what_a_charm_measures_is_stored_and_shown_and_what_it_may_not_add_is_refused(measuring: OneMachine) -> None:
     wanted = {("pings", ""): "42", ("pings", "a,north"): "7", ("juju-units", ""): "1"}
 
     measuring.until(lambda: set(latest(measuring)) >= set(wanted), "the metrics are stored", 20)
@@ -62,3 +62,24 @@ def test_what_a_charm_measures_is_stored_and_what_it_may_not_add_is_refused(meas
     (charm,) = measuring.data_dir.glob("models/*/agents/*/charm")
     assert 'metric "undeclared" not defined' in Path(charm, "undeclared.err").read_text()
     assert 'expected float, got "nan"' in Path(charm, "nan.err").read_text()
+
+    # The same machine goes on: another would cost as much again.
+    assert measuring.do("collect-metrics", "measure/0") == ""
+    rows = measuring.ask("metrics", "measure/0")
+    assert [(row["metric"], row["value"], row["labels"]) for row in rows] == [
+        ("juju-units", "1", {}),
+        ("pings", "42", {}),
+        ("pings", "7", {"region": "north", "zone": "a"}),
+    ]
+    assert measuring.do("metrics", "--format", "table").splitlines()[0].split()[:3] == ["UNIT", "TIMESTAMP", "METRIC"]
+    assert measuring.ask("metrics", "other/0") == []
+    waiting = measuring.ask("metrics", "spool", "measure/0")["measure/0"]
+    assert (waiting["store"]["dead-letters"], waiting["store"]["gaps"]) == ([], [])
+    assert measuring.ask("metrics", "spool", "requeue", "measure/0") == {"requeued": 0}
+    assert measuring.run("collect-metrics", "not_a_name").returncode == 2
+    assert "not found" in measuring.run("collect-metrics", "measure/7").stderr
+
+    measuring.end()
+    assert measuring.ask("metrics", "spool", "purge", "measure/0", "--quarantine") == {"purged": 0}
+    late = measuring.run("collect-metrics", "measure/0")
+    assert (late.returncode, "no agent collects its metrics" in late.stderr) == (0, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from plugins.metrics.tests.spool.bench import Bench, batch, missing, numbers, ta
 
 from undercroft_hookspecs import NotValidError
 from undercroft_metrics.seams import SpoolFullError
-from undercroft_metrics.spool import spool as spool_module
 from undercroft_metrics.spool.codec import DamagedError, UnknownVersionError, decode, encode
 from undercroft_metrics.spool.folders import SpoolInUseError, kept
 from undercroft_metrics.spool.juju import import_pairs
@@ -75,7 +75,7 @@ def test_filesystem_without_hard_links_is_given_copies(bench: Bench, monkeypatch
     def refuse(*_: object) -> None:
         raise PermissionError(1, "no links here")
 
-    monkeypatch.setattr(spool_module.os, "link", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     spool = bench.open("a", "b")
     spool.publish([batch(1)])
     assert numbers(take_all(spool.queue("a"))) == numbers(take_all(spool.queue("b"))) == [1]
@@ -145,7 +145,7 @@ def test_file_that_a_crash_left_half_written_is_swept(bench: Bench) -> None:
     assert files(bench.folder / "tmp") == []
 
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "torn": lambda data: data[: len(data) // 2],
     "a bit flipped": lambda data: data[:-10] + bytes([data[-10] ^ 1]) + data[-9:],
