@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,7 @@ from plugins.metrics.tests.sending.fakes import MODEL, START, batch
 from undercroft.testing.agent import FakeAgent, FakeUnitAgent
 from undercroft_hookspecs import Accepted, MetricBatch, MetricSample
 from undercroft_metrics.senders import LibraryMissingError, configured
-from undercroft_metrics.senders.absent import absent
-from undercroft_metrics.senders.config import FileConfig, MeterConfig, TextfileConfig
+from undercroft_metrics.senders.config import FileConfig, MeterConfig, RemoteWriteConfig, TextfileConfig
 from undercroft_metrics.senders.ndjson import BatchFile
 from undercroft_metrics.senders.textfile import Newest
 
@@ -156,9 +156,11 @@ def test_what_a_full_disk_has_taken_half_is_undone(tmp_path: Path) -> None:
     assert lines(tmp_path / "f") == [batch(1).id, batch(2).id]
 
 
-async def test_a_library_that_is_missing_is_named_with_what_installs_it() -> None:
-    sender = absent(LibraryMissingError("far", "remote-write", "cramjam"))
+async def test_a_library_that_is_missing_is_named_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cramjam", None)
+    monkeypatch.delitem(sys.modules, "undercroft_metrics.senders.remote_write", raising=False)
+    (sender,) = configured(FakeAgent(), {"far": RemoteWriteConfig(url="http://x/")}).values()
 
-    with pytest.raises(LibraryMissingError, match=r"pip install 'undercroft-metrics\[remote-write\]'"):
+    with pytest.raises(LibraryMissingError, match=r"'far' needs cramjam.*'undercroft-metrics\[remote-write\]'"):
         async with sender.open("m", "a/0"):
             pass

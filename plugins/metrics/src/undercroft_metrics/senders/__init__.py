@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import msgspec
+
+from undercroft.files import in_thread
+from undercroft_hookspecs import MetricSender
 from undercroft_hookspecs.errors import UndercroftError
+from undercroft_metrics.senders.config import (
+    FileConfig,
+    HttpConfig,
+    MeterConfig,
+    OtlpConfig,
+    RemoteWriteConfig,
+    StoreConfig,
+    TextfileConfig,
+)
 
 if TYPE_CHECKING:
-    from undercroft_hookspecs import Agent, MetricSender
+    from collections.abc import AsyncIterator
+
+    from undercroft_hookspecs import Agent, MetricDelivery, MetricSenderOpener
     from undercroft_metrics.senders.config import SenderConfig
 
-# Any: each maker takes the struct of its own kind.
-Maker = Callable[["Agent", str, Any], "MetricSender"]
+# Any: each takes the struct of its own kind.
+Opener: TypeAlias = Callable[["Agent", str, Any], "MetricSenderOpener"]
 
-_MAKERS: Mapping[str, tuple[str, str]] = {
-    "StoreConfig": ("undercroft_metrics.senders.embedded", ""),
-    "HttpConfig": ("undercroft_metrics.senders.http_json", "http"),
-    "OtlpConfig": ("undercroft_metrics.senders.otlp", "otlp"),
-    "RemoteWriteConfig": ("undercroft_metrics.senders.remote_write", "remote-write"),
-    "TextfileConfig": ("undercroft_metrics.senders.textfile", "prometheus"),
-    "MeterConfig": ("undercroft_metrics.senders.meter", ""),
-    "FileConfig": ("undercroft_metrics.senders.ndjson", ""),
+_KINDS: Mapping[type[msgspec.Struct], tuple[str, str]] = {
+    StoreConfig: ("embedded", ""),
+    HttpConfig: ("http_json", "http"),
+    OtlpConfig: ("otlp", "otlp"),
+    RemoteWriteConfig: ("remote_write", "remote-write"),
+    TextfileConfig: ("textfile", "prometheus"),
+    MeterConfig: ("meter", ""),
+    FileConfig: ("ndjson", ""),
 }
+"""By kind of sender, the module that has its `opener`, and the extra with the libraries that it needs."""
 
 
 class LibraryMissingError(UndercroftError):
@@ -45,21 +62,35 @@ class LibraryMissingError(UndercroftError):
 def configured(agent: Agent, senders: Mapping[str, SenderConfig]) -> Mapping[str, MetricSender]:
     """The senders of the config, by name.
 
-    One whose library is missing is there, too, and says so whenever it is opened: the others send meanwhile, and what
-    is for it waits in the spool.
+    What they need is imported when they are opened, in a thread. One whose library is missing says so then: the others
+    send meanwhile, and what is for it waits in the spool.
     """
-    return {name: _made(agent, name, config) for name, config in senders.items()}
+    return {name: _sender(agent, name, config) for name, config in senders.items()}
 
 
-def _made(agent: Agent, name: str, config: SenderConfig) -> MetricSender:
-    module, extra = _MAKERS[type(config).__name__]
+def _sender(agent: Agent, name: str, config: SenderConfig) -> MetricSender:
+    @asynccontextmanager
+    async def open_sender(model: str, unit: str, /) -> AsyncIterator[MetricDelivery]:
+        module, extra = _KINDS[type(config)]
+        find = await in_thread(_imported, f"{__name__}.{module}", name, extra)
+        async with find(agent, name, config)(model, unit) as delivery:
+            yield delivery
+
+    if isinstance(config, HttpConfig | OtlpConfig | RemoteWriteConfig):
+        # The library's own timeout comes first; this one is for a body that takes long to make.
+        patience = config.connect_seconds + config.total_seconds + 30.0
+        return MetricSender(
+            open=open_sender, max_batches=config.max_batches, max_bytes=config.max_bytes, timeout=patience
+        )
+    return MetricSender(open=open_sender, keeps_history=not isinstance(config, TextfileConfig | MeterConfig))
+
+
+def _imported(module: str, sender: str, extra: str) -> Opener:
     try:
-        make: Maker = import_module(module).make
+        found: Opener = import_module(module).opener
     except ModuleNotFoundError as missing:
-        if not extra or (missing.name or "").startswith("undercroft"):
+        library = (missing.name or "a library").partition(".")[0]
+        if not extra or library.startswith("undercroft"):
             raise
-        # Late: what needs no such sender does not pay for it.
-        from undercroft_metrics.senders.absent import absent  # noqa: PLC0415
-
-        return absent(LibraryMissingError(name, extra, (missing.name or "a library").partition(".")[0]))
-    return make(agent, name, config)
+        raise LibraryMissingError(sender, extra, library) from missing
+    return found

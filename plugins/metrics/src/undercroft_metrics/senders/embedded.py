@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from undercroft.files import in_thread
-from undercroft_hookspecs import Accepted, MetricBatch, MetricSender, SendReport
+from undercroft_hookspecs import Accepted, MetricBatch, SendReport
 from undercroft_metrics.senders.samples import samples_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from undercroft_hookspecs import Agent, Clock, MetricDelivery, MetricSample, Verdict
+    from undercroft_hookspecs import Agent, Clock, MetricDelivery, MetricSample, MetricSenderOpener, Verdict
     from undercroft_metrics.senders.config import StoreConfig
 
 FILE = "metrics.db"
@@ -166,7 +166,7 @@ class StoreDelivery:
         return SendReport(verdicts=verdicts)
 
 
-def make(agent: Agent, _name: str, config: StoreConfig) -> MetricSender:
+def opener(agent: Agent, _name: str, config: StoreConfig) -> MetricSenderOpener:
     """The embedded store as a sender."""
     path = Path(config.path) if config.path else agent.data_dir / FILE
 
@@ -178,7 +178,7 @@ def make(agent: Agent, _name: str, config: StoreConfig) -> MetricSender:
         finally:
             await in_thread(writer.close)
 
-    return MetricSender(open=open_sender)
+    return open_sender
 
 
 class StoreReader:

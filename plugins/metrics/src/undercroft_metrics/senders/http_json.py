@@ -15,14 +15,14 @@ from uuid import UUID, uuid5
 import msgspec
 
 from undercroft.files import in_thread
-from undercroft_hookspecs import Accepted, MetricSender, Rejected, Retry, RetryLaterError, SendReport
+from undercroft_hookspecs import Accepted, Rejected, Retry, RetryLaterError, SendReport
 from undercroft_hookspecs.state import MeterStatus
 from undercroft_metrics.senders.transport import packed, poster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery, Verdict
+    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery, MetricSenderOpener, Verdict
     from undercroft_metrics.senders.config import HttpConfig
     from undercroft_metrics.senders.transport import Poster
 
@@ -94,7 +94,7 @@ def report_of(body: bytes) -> SendReport:
     return SendReport(verdicts=verdicts, statuses=said.statuses, model_status=said.model_status, grace=said.grace)
 
 
-def make(agent: Agent, _name: str, config: HttpConfig) -> MetricSender:
+def opener(agent: Agent, _name: str, config: HttpConfig) -> MetricSenderOpener:
     """A receiver of JSON as a sender."""
 
     @asynccontextmanager
@@ -102,12 +102,7 @@ def make(agent: Agent, _name: str, config: HttpConfig) -> MetricSender:
         async with poster(config, agent.clock) as receiver:
             yield HttpDelivery(receiver, config.compression)
 
-    return MetricSender(
-        open=open_sender,
-        max_batches=config.max_batches,
-        max_bytes=config.max_bytes,
-        timeout=config.total_seconds + config.connect_seconds,
-    )
+    return open_sender
 
 
 def _all(batches: Sequence[MetricBatch], *, duplicate: bool = False) -> SendReport:

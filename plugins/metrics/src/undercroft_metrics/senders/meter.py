@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from undercroft_hookspecs import Accepted, MetricSender, SendReport, UnitAgent
+from undercroft_hookspecs import Accepted, SendReport, UnitAgent
 from undercroft_metrics.senders.samples import samples_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery
+    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery, MetricSenderOpener
     from undercroft_hookspecs.agent import Gauge
     from undercroft_metrics.senders.config import MeterConfig
 
@@ -37,7 +37,7 @@ def shown(labels: Mapping[str, str]) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
 
 
-def make(agent: Agent, _name: str, _config: MeterConfig) -> MetricSender:
+def opener(agent: Agent, _name: str, _config: MeterConfig) -> MetricSenderOpener:
     """The agent's instruments as a sender."""
     # A unit's own meter adds these labels by itself.
     more = [] if isinstance(agent, UnitAgent) else ["model", "unit"]
@@ -48,4 +48,4 @@ def make(agent: Agent, _name: str, _config: MeterConfig) -> MetricSender:
         last = agent.meter.gauge("charm_last_batch_seconds", "When a unit's newest batch of metrics was made", more)
         yield MeterDelivery(value, last, (model, unit) if more else ())
 
-    return MetricSender(open=open_sender, keeps_history=False)
+    return open_sender

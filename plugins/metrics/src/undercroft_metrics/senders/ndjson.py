@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from undercroft.files import in_thread
-from undercroft_hookspecs import Accepted, MetricSender, SendReport
+from undercroft_hookspecs import Accepted, SendReport
 from undercroft_metrics.senders.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery
+    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery, MetricSenderOpener
     from undercroft_metrics.senders.config import FileConfig
 
 RING = 10_000
@@ -111,7 +111,7 @@ class FileDelivery:
         return SendReport(verdicts={batch.id: Accepted(duplicate=not new) for batch, new in pairs})
 
 
-def make(_agent: Agent, _name: str, config: FileConfig) -> MetricSender:
+def opener(_agent: Agent, _name: str, config: FileConfig) -> MetricSenderOpener:
     """A folder of files as a sender."""
 
     @asynccontextmanager
@@ -123,7 +123,7 @@ def make(_agent: Agent, _name: str, config: FileConfig) -> MetricSender:
         finally:
             await in_thread(file.close)
 
-    return MetricSender(open=open_sender)
+    return open_sender
 
 
 def _whole(path: Path) -> int:

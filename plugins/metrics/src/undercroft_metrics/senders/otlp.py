@@ -20,7 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric, NumberDataPoint
 
 from undercroft.files import in_thread
-from undercroft_hookspecs import Accepted, BatchesRefusedError, MetricSender, SendReport
+from undercroft_hookspecs import Accepted, BatchesRefusedError, SendReport
 from undercroft_metrics.senders.samples import samples_of
 from undercroft_metrics.senders.transport import packed, poster
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from datetime import datetime
 
-    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery, MetricSample
+    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery, MetricSample, MetricSenderOpener
     from undercroft_metrics.senders.config import OtlpConfig
     from undercroft_metrics.senders.transport import Poster
 
@@ -132,7 +132,7 @@ def _nanoseconds(time: datetime) -> int:
     return max(int(time.replace(microsecond=0).timestamp()) * 1_000_000_000 + time.microsecond * 1000, 0)
 
 
-def make(agent: Agent, name: str, config: OtlpConfig) -> MetricSender:
+def opener(agent: Agent, name: str, config: OtlpConfig) -> MetricSenderOpener:
     """An OTLP receiver as a sender."""
 
     @asynccontextmanager
@@ -140,9 +140,4 @@ def make(agent: Agent, name: str, config: OtlpConfig) -> MetricSender:
         async with poster(config, agent.clock) as receiver:
             yield OtlpDelivery(receiver, config.compression, name=name)
 
-    return MetricSender(
-        open=open_sender,
-        max_batches=config.max_batches,
-        max_bytes=config.max_bytes,
-        timeout=config.total_seconds + config.connect_seconds,
-    )
+    return open_sender

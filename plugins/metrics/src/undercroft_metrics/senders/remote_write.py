@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from cramjam import snappy
 
 from undercroft.files import in_thread
-from undercroft_hookspecs import Accepted, BatchesRefusedError, MetricSender, Rejected, SendReport, TooMuchError
+from undercroft_hookspecs import Accepted, BatchesRefusedError, Rejected, SendReport, TooMuchError
 from undercroft_metrics.senders.samples import labels_of, metric_name, samples_of
 from undercroft_metrics.senders.transport import poster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from undercroft_hookspecs import Agent, Clock, MetricBatch, MetricDelivery, Verdict
+    from undercroft_hookspecs import Agent, Clock, MetricBatch, MetricDelivery, MetricSenderOpener, Verdict
     from undercroft_metrics.senders.config import RemoteWriteConfig
     from undercroft_metrics.senders.transport import Poster
 
@@ -135,7 +135,7 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def make(agent: Agent, _name: str, config: RemoteWriteConfig) -> MetricSender:
+def opener(agent: Agent, _name: str, config: RemoteWriteConfig) -> MetricSenderOpener:
     """A receiver of remote write as a sender."""
 
     @asynccontextmanager
@@ -143,9 +143,4 @@ def make(agent: Agent, _name: str, config: RemoteWriteConfig) -> MetricSender:
         async with poster(config, agent.clock) as receiver:
             yield RemoteWriteDelivery(receiver, config.labels, agent.clock)
 
-    return MetricSender(
-        open=open_sender,
-        max_batches=config.max_batches,
-        max_bytes=config.max_bytes,
-        timeout=config.total_seconds + config.connect_seconds,
-    )
+    return open_sender

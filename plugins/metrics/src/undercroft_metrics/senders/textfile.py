@@ -15,14 +15,14 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from undercroft.files import in_thread, write_atomic
-from undercroft_hookspecs import Accepted, MetricSender, SendReport
+from undercroft_hookspecs import Accepted, SendReport
 from undercroft_metrics.senders.names import file_name
 from undercroft_metrics.senders.samples import labels_of, metric_name, samples_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery
+    from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery, MetricSenderOpener
     from undercroft_metrics.senders.config import TextfileConfig
 
 LAST_BATCH = "undercroft_last_batch_timestamp_seconds"
@@ -81,11 +81,11 @@ class TextfileDelivery:
         return SendReport(verdicts={batch.id: Accepted() for batch in batches})
 
 
-def make(_agent: Agent, _name: str, config: TextfileConfig) -> MetricSender:
+def opener(_agent: Agent, _name: str, config: TextfileConfig) -> MetricSenderOpener:
     """A folder of text files as a sender."""
 
     @asynccontextmanager
     async def open_sender(model: str, unit: str, /) -> AsyncIterator[MetricDelivery]:
         yield TextfileDelivery(Path(config.folder, file_name(model, unit, ".prom")), Newest(model, unit))
 
-    return MetricSender(open=open_sender, keeps_history=False)
+    return open_sender
