@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -63,3 +63,11 @@ def undercroft_metric_senders(agent: Agent) -> Mapping[str, MetricSender]:
     from undercroft_metrics.senders import configured  # noqa: PLC0415
 
     return configured(agent, agent.config(Config).senders)
+
+
+@hookimpl
+def undercroft_check(agent: Agent) -> Sequence[str]:
+    """What this host lacks for the senders of its config, and the remedy."""
+    from undercroft_metrics.senders.check import missing  # noqa: PLC0415
+
+    return missing(agent.config(Config).senders)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.machinery
 import json
 import os
 import re
@@ -17,8 +18,17 @@ from plugins.metrics.tests.sending.fakes import MODEL, START, batch
 
 from undercroft.testing.agent import FakeAgent, FakeUnitAgent
 from undercroft_hookspecs import Accepted, MetricBatch, MetricSample
+from undercroft_metrics.plugin import Config, undercroft_check
 from undercroft_metrics.senders import LibraryMissingError, configured
-from undercroft_metrics.senders.config import FileConfig, MeterConfig, RemoteWriteConfig, TextfileConfig
+from undercroft_metrics.senders.check import missing
+from undercroft_metrics.senders.config import (
+    FileConfig,
+    HttpConfig,
+    MeterConfig,
+    RemoteWriteConfig,
+    StoreConfig,
+    TextfileConfig,
+)
 from undercroft_metrics.senders.ndjson import BatchFile
 from undercroft_metrics.senders.textfile import Newest
 
@@ -164,3 +174,29 @@ async def test_a_library_that_is_missing_is_named_with_what_installs_it(monkeypa
     with pytest.raises(LibraryMissingError, match=r"'far' needs cramjam.*'undercroft-metrics\[remote-write\]'"):
         async with sender.open("m", "a/0"):
             pass
+
+
+def test_the_check_names_files_that_are_missing(tmp_path: Path) -> None:
+    config = Config(
+        senders={
+            "far": HttpConfig(url="http://x/", token_file=str(tmp_path / "absent")),
+            "near": TextfileConfig(folder="/x"),
+            "store": StoreConfig(),
+        }
+    )
+
+    found = undercroft_check(FakeAgent(config=config))
+
+    (line,) = found
+    assert "'far'" in line
+    assert "token_file" in line
+
+
+def test_the_check_names_libraries_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "prometheus_client", raising=False)
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "meta_path", [importlib.machinery.PathFinder])
+
+    (line,) = missing({"near": TextfileConfig(folder="/x"), "store": StoreConfig()})
+
+    assert "pip install 'undercroft-metrics[prometheus]'" in line
