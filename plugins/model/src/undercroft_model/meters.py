@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from undercroft_hookspecs.errors import NotValidError
 from undercroft_hookspecs.identity import UnitName
-from undercroft_model.applications import need_application
+from undercroft_model.charmrecords import need_application
 from undercroft_model.tables import METER, parts_of
 from undercroft_model.units import need_unit
 
