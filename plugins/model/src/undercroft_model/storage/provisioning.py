@@ -263,7 +263,7 @@ async def _kept(tx: Transaction, table: ModelTable[E], model: ModelId, entity: s
             told.append(each)
         elif snapshot.life is not Life.DEAD:
             # That it is to go may have been said while it was being made.
-            moment = each.made or (now if snapshot.provider_id else None)
+            moment = snapshot.made or (now if snapshot.provider_id else None)
             told.append(msgspec.structs.replace(snapshot, life=each.life, made=moment))
     tx.put(table.of(model), *parts_of(entity), record=msgspec.structs.replace(known, snapshots=tuple(told)))
 
