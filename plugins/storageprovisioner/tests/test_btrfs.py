@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from plugins.model.tests.conftest import HERE
 from plugins.storageprovisioner.tests.conftest import needs
-from plugins.storageprovisioner.tests.ground import Ground
+from plugins.storageprovisioner.tests.ground import Ground, until
 
 from undercroft.files import in_thread
 from undercroft.process import SystemProcess
@@ -41,6 +41,7 @@ async def top(tmp_path: Path) -> AsyncIterator[Path]:
     yield place
     await in_thread(mounts.unmount, place)
     await in_thread(loops.detach, loop)
+    await until(lambda: not loops.loops_of(image))
 
 
 @pytest.fixture
