@@ -363,3 +363,25 @@ async def test_data_folder_can_be_moved_and_linked_to(ground: Ground) -> None:
         assert place is not None
         assert Path(place.path, "kept").read_text() == "by the charm"
         await ground.end()
+
+
+@pytest.mark.root
+@root
+async def test_ext4_that_can_only_grow_unmounted_is_not_taken_from_who_uses_it(ground: Ground) -> None:
+    async with ground.provisioning():
+        storage = await ground.deploy("loop,64M")
+        with Path(storage.location, "kept").open("w"):
+            await ground.world.run(resize_storage, "data/0", 96, providers=ground.providers)
+            wanted = await ground.until(lambda wanted: _is_said(wanted) or _is_grown(96)(wanted))
+            grows_mounted = _is_grown(96)(wanted)
+            if not grows_mounted:
+                assert _filesystem(wanted).status.current == "attached"
+                assert f"(pid {os.getpid()})" in _filesystem(wanted).status.message
+                assert Path(storage.location).is_mount()
+        await ground.end()
+    if grows_mounted:
+        pytest.skip("the kernel lets ext4 grow while it is mounted")
+
+
+def _is_said(wanted: WantedStorage) -> bool:
+    return "cannot grow" in _filesystem(wanted).status.message
