@@ -48,11 +48,11 @@ class Loop:
 
 
 def loops_of(file: Path) -> list[Loop]:
-    """The loop devices over a file, whatever they were told its name was; none if there is no such file."""
+    """The loop devices over a file, whatever they were told its name was; of a removed one, those that have it."""
     try:
         known = file.stat(follow_symlinks=False)
     except FileNotFoundError:
-        return []
+        return [loop for loop in all_loops() if _backing(loop) == f"{file} (deleted)"]
     return [loop for loop in all_loops() if (loop.device, loop.inode) == (known.st_dev, known.st_ino)]
 
 
@@ -135,6 +135,13 @@ def _configure(node: Path, backing: int, file: Path, *, read_only: bool) -> bool
     finally:
         os.close(opened)
     return True
+
+
+def _backing(loop: Loop) -> str:
+    try:
+        return (SYS_BLOCK / loop.name / "loop" / "backing_file").read_text().rstrip("\n")
+    except OSError:  # It is given back.
+        return ""
 
 
 def _read(name: str) -> Loop | None:
