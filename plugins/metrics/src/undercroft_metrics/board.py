@@ -118,7 +118,7 @@ def spool_table(document: Mapping[str, Mapping[str, Any]]) -> str:  # Any: JSON.
 async def asked(folder: Path, request: bytes, limits: Limits) -> Mapping[str, Any]:  # Any: JSON.
     """What the spool in a unit's folder answers: its agent's, or without one, as it is on the disk."""
     try:
-        said = await ask(folder / SOCKET, request)
+        said = await ask(folder / SOCKET, request + b"\n")
     except OSError:
         said = await in_thread(_alone, folder, request, limits)
     return msgspec.json.decode(said, type=dict[str, Any])
