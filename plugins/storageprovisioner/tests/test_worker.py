@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
+import pytest
 from plugins.storageprovisioner.tests.ground import KEEPER as KEEPERS
 from plugins.storageprovisioner.tests.ground import Ground
 
+from undercroft.testing import FakeClock
 from undercroft_hookspecs import FilesystemId, ModelId, NotFoundError, PermanentError, StorageProvider
 from undercroft_hookspecs.storage import AttachInfo, AttachParams, FilesystemInfo, FilesystemParams
 from undercroft_hookspecs.storage_facades import WantedStorage
+from undercroft_model.units import remove_unit
 
 
 class Attributes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,6 +120,43 @@ async def test_failure_says_why_and_is_not_tried_again_at_once(ground: Ground) -
         assert "in 2" in str(provisioner.report()) or "in 3" in str(provisioner.report())
         del pretence.failing["create"]
         await ground.end()
+
+
+@pytest.mark.parametrize(
+    ("deed", "status"),
+    [("create", "pending"), ("attach", "attaching"), ("detach", "detaching"), ("destroy", "destroying")],
+)
+async def test_what_fails_stays_where_it_is_and_is_done_the_next_time(ground: Ground, deed: str, status: str) -> None:
+    pretence, clock = pretending(ground), FakeClock()
+    ground.agent.clock = clock
+    pretence.failing[deed] = OSError("badness")
+    await ground.world.deploy(KEEPERS, storage={"data": "pretence,1,1M"})
+    await ground.world.start("keeper/0")
+    async with ground.provisioning():
+        await ground.of("keeper/0").attachments()
+        if deed in ("detach", "destroy"):
+            await ground.attached("keeper/0")
+            await ground.world.run(remove_unit, "keeper/0", force=True)
+            await ground.world.reap()
+        said = f"cannot {deed}: badness"
+        wanted = await ground.until(lambda found: _message(found) == said)
+        assert wanted.filesystems["0/0"].status.current == status
+        for _ in range(3):
+            await clock.advance(25)
+        assert pretence.calls[deed, "0/0"] <= 3, "it is not asked all the time"
+        del pretence.failing[deed]
+        for _ in range(40):
+            await clock.advance(60)
+        if deed in ("create", "attach"):
+            await ground.until(lambda found: found.filesystems["0/0"].status.current == "attached")
+            await ground.end()
+        else:
+            await ground.gone()
+
+
+def _message(wanted: WantedStorage) -> str:
+    filesystem = wanted.filesystems.get("0/0")
+    return filesystem.status.message if filesystem is not None else ""
 
 
 async def test_model_that_is_gone_is_no_error(ground: Ground) -> None:
