@@ -51,16 +51,21 @@ class OneMachine:
         """Run a command that has to succeed, and read its JSON."""
         return json.loads(self.do(*words, "--format", "json"))
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start the agent, and return when it is ready."""
         before = self.log().count('"ready: ')
-        with self._log.open("ab") as log:
-            self.agent = subprocess.Popen(
-                [sys.executable, "-m", "undercroft", "agent"], env=self.environment, stderr=log, stdout=log
-            )
+        self.launch(*options)
         agent = self.agent
+        assert agent is not None
         self.until(lambda: self.log().count('"ready: ') > before or agent.poll() is not None, "the agent is ready")
         assert agent.poll() is None, self.log()
+
+    def launch(self, *options: str) -> None:
+        """Start the agent, and do not wait until it is ready."""
+        with self._log.open("ab") as log:
+            self.agent = subprocess.Popen(
+                [sys.executable, "-m", "undercroft", "agent", *options], env=self.environment, stderr=log, stdout=log
+            )
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal the agent, and wait for its end."""

@@ -214,6 +214,7 @@ def _broken() -> None:
 @hooks.hook("collect-metrics")
 def _collect_metrics() -> None:
     hookenv.add_metric("of-things=2", things=3)
+    note("collected")
 
 
 @hooks.hook("check")

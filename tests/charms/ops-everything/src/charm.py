@@ -34,7 +34,6 @@ class Everything(ops.CharmBase):
         observe(on.leader_settings_changed, self._on_settings_changed)
         observe(on.start, self._on_start)
         observe(on.config_changed, self._on_config)
-        observe(on.collect_metrics, self._on_metrics)
         observe(on.feed_relation_created, self._on_feed_created)
         observe(on.feed_relation_joined, self._on_feed_joined)
         observe(on.feed_relation_changed, self._on_feed_changed)
@@ -192,11 +191,6 @@ class Everything(ops.CharmBase):
         # What its leader says to its peers it may read.
         crew = self._crew()
         assert dict(crew.data[self.app]) == hookcmds.relation_get(crew.id, unit=self.app.name, app=True)
-
-    def _on_metrics(self, event: ops.CollectMetricsEvent) -> None:
-        event.add_metrics({"things": 3}, {"of": "what"})
-        assert self.config["ratio"] == 0.5
-        assert _refused("relation-ids", "feed")[0] == 1
 
     # The relation.
 
