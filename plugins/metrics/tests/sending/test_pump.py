@@ -114,7 +114,13 @@ async def test_verdicts_for_batches_that_were_not_sent_are_ignored(tmp_path: Pat
         assert stage.queue.dead == {}
 
 
-async def test_a_three_days_outage_loses_nothing_and_is_asked_about_every_five_minutes_at_most(tmp_path: Path) -> None:
+def test_a_three_days_outage_loses_nothing_and_is_asked_about_every_five_minutes_at_most(tmp_path: Path) -> None:
+    # Not by the loops of the other tests, whose debug mode makes days long.
+    asyncio.run(three_days(tmp_path))
+
+
+async def three_days(tmp_path: Path) -> None:
+    """The test's body."""
     down = Down(OSError("no route to host"))
     receiver = Receiver(down)
     async with Stage(tmp_path, main=receiver.sender()) as stage:
@@ -226,7 +232,13 @@ async def test_a_batch_that_alone_is_answered_with_500_for_ever_goes_to_the_dead
     assert sorted(receiver.arrived) == [each for each in range(20) if each != 5]
 
 
-async def test_a_receiver_that_is_down_for_long_makes_no_batch_look_like_poison(tmp_path: Path) -> None:
+def test_a_receiver_that_is_down_for_long_makes_no_batch_look_like_poison(tmp_path: Path) -> None:
+    # Not by the loops of the other tests, whose debug mode makes days long.
+    asyncio.run(a_long_day(tmp_path))
+
+
+async def a_long_day(tmp_path: Path) -> None:
+    """The test's body."""
     down = Down(RetryLaterError("503"))
     receiver = Receiver(down)
     async with Stage(tmp_path, main=receiver.sender()) as stage:
