@@ -33,6 +33,8 @@ class Disks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     either: str | int = 1
     counts: dict[str, int] = {}
     kinds: dict[str, Box | Ball] = {}
+    word: Annotated[str, msgspec.Meta(pattern="^[a-z]+$", description="one lower-case word")] = "a"
+    bare: Annotated[str, msgspec.Meta(pattern="^[a-z]+$")] = "a"
 
 
 @pytest.fixture
@@ -129,6 +131,14 @@ def test_a_refusal_names_the_key_what_stands_there_and_what_was_expected(
     assert found in error.found
     assert expected in error.expected
     assert str(error).startswith(f"{file}: {key} ")
+
+
+def test_a_pattern_is_told_in_the_words_that_the_struct_has_for_it(file: Path) -> None:
+    described, bare = refusal(file, '[plugins.disks]\nword = "A"\n'), refusal(file, '[plugins.disks]\nbare = "A"\n')
+
+    assert described.key == "plugins.disks.word"
+    assert described.expected == "one lower-case word"
+    assert bare.expected == "a string matching regex '^[a-z]+$'"
 
 
 def test_a_plugin_without_settings_takes_no_key(file: Path) -> None:

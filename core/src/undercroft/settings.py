@@ -78,6 +78,8 @@ def _explained(
     shown = "something else" if _ANY_KEY in steps else _shown(_value(values, steps))
     if re.fullmatch(r"Invalid value .*", message) and (tags := _tags(kind, values, steps[:-1], steps[-1])):
         return steps, f"one of: {', '.join(tags)}", f"is {shown}{suggestion(str(_value(values, steps)), tags)}"
+    if message.startswith("Expected `str` matching regex") and (described := _description(kind, values, steps)):
+        return steps, described, f"is {shown}"
     return steps, _expected(message), f"is {shown}"
 
 
@@ -180,6 +182,13 @@ def _type(kind: type[msgspec.Struct], values: object, steps: list[str | int]) ->
     for place, step in enumerate(steps):
         here = _within(here, step, _value(values, steps[:place]))
     return here
+
+
+def _description(kind: type[msgspec.Struct], values: object, steps: list[str | int]) -> str:
+    """What the struct says of that key, which tells a person more than a pattern; "" if nothing."""
+    here = _type(kind, values, steps)
+    schema = here.extra_json_schema if isinstance(here, msgspec.inspect.Metadata) else None
+    return str((schema or {}).get("description", ""))
 
 
 def _within(here: object, step: str | int, value: object) -> object:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from undercroft.agent.address import short
 from undercroft.agent.control_socket import LONGEST_REQUEST, MOST_CLIENTS, serve
 from undercroft.agent.host import DataFolderError
+from undercroft.linux.sockets import short
 
 Until = Callable[[Callable[[], object]], Awaitable[None]]
 

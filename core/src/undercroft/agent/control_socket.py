@@ -6,16 +6,16 @@ import asyncio
 import logging
 import os
 import socket
-import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft.agent.address import SOCKET, short
+from undercroft.agent.address import SOCKET
 from undercroft.agent.control import failure
 from undercroft.agent.host import DataFolderError
 from undercroft.agent.plain import text
+from undercroft.linux.sockets import peer_uid, short
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,8 +30,6 @@ MOST_CLIENTS = 64
 IDLE_SECONDS = 300.0
 SEND_SECONDS = 30.0
 PAUSE_SECONDS = 1.0
-
-_PEER_CREDENTIALS = struct.Struct("3i")
 
 
 @asynccontextmanager
@@ -132,7 +130,7 @@ class _Reception:
     def _refusal(self, connection: socket.socket) -> str | None:
         if len(self._clients) > MOST_CLIENTS:
             return f"{MOST_CLIENTS} clients are connected already; try again later"
-        uid = _peer_uid(connection)
+        uid = peer_uid(connection)
         if uid not in (0, os.geteuid()):
             return f"user {uid} may not control an agent of user {os.geteuid()}"
         return None
@@ -185,9 +183,3 @@ def _remove(path: Path, inode: int) -> None:
             path.unlink()
     except OSError as error:
         _log.debug("%s was not removed: %s", path, error)
-
-
-def _peer_uid(connection: socket.socket) -> int:
-    size = _PEER_CREDENTIALS.size
-    _, uid, _ = _PEER_CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return int(uid)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft.agent.address import SOCKET, short
+from undercroft.agent.address import SOCKET
 from undercroft.cli.exits import NotRunningError, RefusedError
+from undercroft.linux.sockets import short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
