@@ -253,7 +253,9 @@ async def _detached(tx: Transaction, table: ModelTable[A], model: ModelId, entit
     tx.delete(table.of(model), *parts_of(entity))
 
 
-async def _kept(tx: Transaction, table: ModelTable[E], model: ModelId, entity: str, snapshot: Snapshot, now: datetime) -> None:
+async def _kept(
+    tx: Transaction, table: ModelTable[E], model: ModelId, entity: str, snapshot: Snapshot, now: datetime
+) -> None:
     known = await tx.get(table.of(model), *parts_of(entity))
     if known is None:
         return
