@@ -46,7 +46,7 @@ class Task:
 
 
 class Ensemble:
-    """Five units of four charms on one machine; each method is an act."""
+    """Five units of four charms on one machine; `play` plays all acts."""
 
     def __init__(self, machine: OneMachine) -> None:
         self.machine = machine
@@ -57,13 +57,13 @@ class Ensemble:
 
     def play(self) -> None:
         """All acts."""
-        self.begin()
-        self.act()
-        self.change()
-        self.reboot()
-        self.end()
+        self._begin()
+        self._act()
+        self._change()
+        self._reboot()
+        self._end()
 
-    def begin(self) -> None:
+    def _begin(self) -> None:
         """Deploy all, and wait until they have told one another what they have to."""
         machine = self.machine
         machine.data_dir.mkdir()
@@ -122,7 +122,7 @@ class Ensemble:
             ],
         }
 
-    def act(self) -> None:
+    def _act(self) -> None:
         """Run the actions, and commands that make an event of the charm's own."""
         parameters = ("word=sesame", "deep={er: [1, true]}")
         runs = {
@@ -147,7 +147,7 @@ class Ensemble:
         (task,) = json.loads(done.stdout).values()
         return Task(task["status"], task.get("results", {}), task.get("message", ""), task.get("log", ()))
 
-    def change(self) -> None:
+    def _change(self) -> None:
         """Change the config, rotate a secret, refresh the charm, and let time pass."""
         machine = self.machine
         machine.do("config", "ops-everything", "password=two")
@@ -170,7 +170,7 @@ class Ensemble:
         self.until(lambda: self.heard() == "two", "the password of the config is told again")
         self._until_settled("two", helped="turbot", extra=3)
 
-    def reboot(self) -> None:
+    def _reboot(self) -> None:
         """Have a charm ask for a reboot once its hook is over, and another at once; and say that it is done."""
         machine = self.machine
         machine.do("config", "helped", "reboot=true")
@@ -181,7 +181,7 @@ class Ensemble:
         machine.start("--debug")
         self._until_settled("two", helped="turbot", extra=3)
 
-    def end(self) -> None:
+    def _end(self) -> None:
         """Take all away again."""
         machine = self.machine
         for ends in (("ops-everything", "ops-consumer"), ("bash-tools", "helped"), ("ops-consumer", "bash-tools")):
