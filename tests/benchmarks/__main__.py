@@ -27,6 +27,8 @@ BENCHMARKS = {
     "periodic": "tests.benchmarks.idle:periodic",
     "agent": "tests.benchmarks.agent:agent",
     "cold-start": "tests.benchmarks.agent:cold_start",
+    "deploying": "tests.benchmarks.units:deploying",
+    "hundred-units": "tests.benchmarks.units:hundred_units",
     "devices": "tests.benchmarks.devices:devices",
     "rescan": "tests.benchmarks.devices:rescan",
     "storage": "tests.benchmarks.storage:storage",
@@ -36,6 +38,7 @@ BENCHMARKS = {
     "etcd": "tests.benchmarks.etcd:etcd",
     "status": "tests.benchmarks.status:status",
     "relation": "tests.benchmarks.relation:relation",
+    "spool": "tests.benchmarks.spool:spool",
     "senders": "tests.benchmarks.senders:senders",
 }
 PATIENCE = 900.0

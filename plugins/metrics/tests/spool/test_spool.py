@@ -424,3 +424,18 @@ def test_no_bytes_at_all_make_the_codec_raise_anything_else(data: bytes) -> None
 def test_no_text_at_all_makes_a_name_that_leads_elsewhere(text: str) -> None:
     name = FileName.parse(text)
     assert name is None or (str(name) == text and "/" not in text)
+
+
+async def test_three_days_without_a_receiver_lose_only_what_the_limit_says_and_it_is_told(bench: Bench) -> None:
+    spool = bench.open("up", "down", limits=limits(batches=500))
+    for number in range(1, 865):
+        spool.publish([batch(number)])
+        take_all(spool.queue("up"))
+        spool.queue("down").claim(1, 1 << 20)  # As a pump that tries, and fails.
+        await bench.clock.advance(300)
+        if number % 288 == 0:
+            spool = bench.open("up", "down", limits=limits(batches=500))
+    found = take_all(spool.queue("down"))
+    assert len(numbers(found)) + missing(found) == 864
+    assert len(numbers(found)) == 500
+    assert sorted(numbers(found))[-499:] == list(range(366, 865))
