@@ -81,8 +81,8 @@ class Ensemble:
             "the related charms have heard of one another",
         )
         self._until_settled("one")
-        tools = {path.name for path in machine.data_dir.glob("models/*/agents/*/tools/*")}
-        self.tools = frozenset(tools) or frozenset(path.name for path in machine.data_dir.rglob("relation-get"))
+        folders = machine.data_dir.glob("models/*/agents/*/uniter/tools")
+        self.tools = frozenset(path.name for folder in folders for path in folder.iterdir()) - {"hook-tool"}
 
     def _bundle(self, packed: str) -> dict[str, object]:
         letter, blueprint = self.machine.folder / "letter", self.machine.folder / "blueprint"
