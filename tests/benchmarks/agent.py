@@ -46,6 +46,7 @@ class Running:
 
     pid: int
     ready: float
+    data: Path
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def running() -> Iterator[Running]:
         stack.callback(_end, process)
         while b"READY=1" not in notified.recv(4096).splitlines():
             pass
-        yield Running(process.pid, time.perf_counter() - began)
+        yield Running(process.pid, time.perf_counter() - began, folder / "data")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -84,35 +85,35 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def agent(scale: Scale, table: Table) -> None:
     """`undercroft agent` until it is ready, and idle after that."""
-    readiness, sizes, shares, wake_ups = [], [], [], []
+    readiness, sizes, shares, rates = [], [], [], []
     for _ in range(scale.rounds(3)):
         with running() as one:
             readiness.append(one.ready)
             time.sleep(scale.seconds(3.0))
             sizes.append(memory("VmHWM", one.pid))
-            before, began = _cpu(one.pid), time.perf_counter()
-            woken = _wake_ups(one.pid)
+            before, began = cpu(one.pid), time.perf_counter()
+            woken = wake_ups(one.pid)
             time.sleep(scale.seconds(10.0))
             seconds = time.perf_counter() - began
-            shares.append((_cpu(one.pid) - before) / seconds)
-            wake_ups.append((_wake_ups(one.pid) - woken) / seconds)
+            shares.append((cpu(one.pid) - before) / seconds)
+            rates.append((wake_ups(one.pid) - woken) / seconds)
     table.within(
         "agent with all first-party plugins ready", statistics.median(readiness), READY_LIMIT, show=milliseconds
     )
     table.within("its peak memory", statistics.median(sizes), MEMORY_LIMIT, show=megabytes)
     table.within("idle agent, share of a core", statistics.median(shares), IDLE_LIMIT, show=percent)
-    rate = statistics.median(wake_ups)
+    rate = statistics.median(rates)
     table.add(
         "idle agent, wake-ups of its loop", f"{rate:.2f}/s", result=f"{rate:.2f}/s", target="<= 1/s", met=rate <= 1.0
     )
 
 
-def _cpu(pid: int) -> float:
+def cpu(pid: int) -> float:
     """The seconds that all threads of a process have been on a core."""
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
-def _wake_ups(pid: int) -> int:
+def wake_ups(pid: int) -> int:
     """How often the main thread, which is the loop's, has gone to sleep."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("voluntary_ctxt_switches:"):

@@ -49,14 +49,15 @@ def ask(path: str, request: str, calls: int) -> dict[str, float]:
     return {"rate": calls / (time.perf_counter() - began)}
 
 
-def loops(command: str, callers: int, each: int) -> dict[str, float]:
-    """So many shells at once, each of which calls the command again and again; the rate of all together."""
+def loops(command: str, contexts: list[str], each: int) -> dict[str, float]:
+    """A shell in each context, all at once, which call the command again and again; the rate of all together."""
     script = f"for i in $(seq {each}); do {command} || exit 1; done"
     began = time.perf_counter()
-    shells = [subprocess.Popen(["/bin/sh", "-c", script]) for _ in range(callers)]
+    surroundings = [{**os.environ, "JUJU_CONTEXT_ID": context} for context in contexts]
+    shells = [subprocess.Popen(["/bin/sh", "-c", script], env=environment) for environment in surroundings]
     for shell in shells:
         assert shell.wait() == 0, command
-    return {"rate": callers * each / (time.perf_counter() - began)}
+    return {"rate": len(contexts) * each / (time.perf_counter() - began)}
 
 
 if __name__ == "__main__":

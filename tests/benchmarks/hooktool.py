@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import uvloop
@@ -45,16 +46,24 @@ async def _hook_tool(scale: Scale, table: Table) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fake = FakeHook()
-        parts: dict[type, object] = {LogContext: fake.log, RelationsContext: fake.relations}
-        context = CharmContext(id=fake.id, unit=fake.unit, hook=fake.hook, parts=parts)
-        async with (
-            ToolServer(folder / "agent.socket", clock=SystemClock()) as server,
-            server.serving(context, builtin_tools(clock=SystemClock())),
-        ):
+        context = _context(fake.id)
+        async with AsyncExitStack() as served:
+            server = await served.enter_async_context(ToolServer(folder / "agent.socket", clock=SystemClock()))
+            beside = [_context(f"{fake.id}-{number}") for number in range(CALLERS)]
+            for one in (context, *beside):
+                await served.enter_async_context(server.serving(one, builtin_tools(clock=SystemClock())))
             hook = Hook(context, server, folder)
             await _round_trips(hook, scale, table)
             await _of_the_server(hook, scale, table)
-            await _at_once(hook, scale, table)
+            await _at_once(f"hook tools from {CALLERS} shells in one hook", hook, [fake.id] * CALLERS, scale, table)
+            what = f"hook tools from {CALLERS} actions at once"
+            await _at_once(what, hook, [one.id for one in beside], scale, table)
+
+
+def _context(name: str) -> CharmContext:
+    fake = FakeHook()
+    parts: dict[type, object] = {LogContext: fake.log, RelationsContext: fake.relations}
+    return CharmContext(id=name, unit=fake.unit, hook=fake.hook, parts=parts)
 
 
 class Hook:
@@ -117,14 +126,14 @@ async def _of_the_server(hook: Hook, scale: Scale, table: Table) -> None:
         table.add(f"hook tool, one after another without spawning: {tool}", per_second(found["rate"]))
 
 
-async def _at_once(hook: Hook, scale: Scale, table: Table) -> None:
-    what = f"hook tools from {CALLERS} shells in one hook"
+async def _at_once(what: str, hook: Hook, contexts: Sequence[str], scale: Scale, table: Table) -> None:
+    """A shell in each of these contexts."""
     if compiled_client() is None:
         table.add(what, NO_COMPILER)
         return
     each = 20 if scale.short else 500
-    ours = await hook.do("loops", command=f"{hook.folder}/compiled/relation-ids db", callers=CALLERS, each=each)
-    peer = await hook.do("loops", command=TRUE[0], callers=CALLERS, each=each)
+    ours = await hook.do("loops", command=f"{hook.folder}/compiled/relation-ids db", contexts=contexts, each=each)
+    peer = await hook.do("loops", command=TRUE[0], contexts=contexts, each=each)
     table.add(
         what,
         per_second(ours["rate"]),

@@ -1,0 +1,106 @@
+"""Units on a running agent: how soon a charm is active, how fast a hundred are, and what they take when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+import uvloop
+from tests.benchmarks.agent import COMMAND, IDLE_LIMIT, cpu, running, wake_ups
+from tests.benchmarks.measure import Scale, Table, megabytes, memory, milliseconds, percent
+
+from undercroft.clock import SystemClock
+from undercroft_hookspecs import Commit, Put, Store
+from undercroft_hookspecs.state import Status
+from undercroft_model.sqlite_store import open_sqlite
+
+CHARM = Path(__file__).parents[1] / "charms" / "token-source"
+ACTIVE_LIMIT, UNIT_LIMIT, WAKE_UP_LIMIT = 0.5, 1024 * 1024, 1.0
+UNITS = 100
+
+
+def deploying(scale: Scale, table: Table) -> None:
+    """One unit of a charm in bash, again and again on the same agent."""
+    taken, committed = uvloop.run(_deploying(scale.rounds(15)))
+    table.within(
+        "a bash charm is active, from the commit of its deployment", committed, ACTIVE_LIMIT, show=milliseconds
+    )
+    table.within("the same, from the start of `undercroft deploy`", taken, None, show=milliseconds)
+
+
+async def _deploying(rounds: int) -> tuple[float, float]:
+    whole, after_commit = [], []
+    with running() as agent:
+        async with open_sqlite("sqlite:", data_dir=agent.data, clock=SystemClock()) as store:
+            for number in range(rounds):
+                began = time.perf_counter()
+                seen, active = await _deploy(store, agent.data, f"app-{chr(97 + number)}", 1)
+                whole.append(active - began)
+                after_commit.append(active - seen)
+    return statistics.median(whole), statistics.median(after_commit)
+
+
+def hundred_units(scale: Scale, table: Table) -> None:
+    """A hundred units of it on one agent."""
+    uvloop.run(_hundred_units(scale, table))
+
+
+async def _hundred_units(scale: Scale, table: Table) -> None:
+    number = 3 if scale.short else UNITS
+    with running() as agent:
+        async with open_sqlite("sqlite:", data_dir=agent.data, clock=SystemClock()) as store:
+            await _deploy(store, agent.data, "first", 1)
+            alone = memory(pid=agent.pid)
+            began, active = await _deploy(store, agent.data, "many", number)
+        rate = number / (active - began) * 60
+        table.add(f"{number} units deployed on one agent", f"{rate:,.0f}/min")
+        await asyncio.sleep(scale.seconds(15.0))
+        each = (memory(pid=agent.pid) - alone) / number
+        table.within(f"memory of each of {number} idle units", each, UNIT_LIMIT, show=megabytes)
+        used, woken, began = cpu(agent.pid), wake_ups(agent.pid), time.perf_counter()
+        await asyncio.sleep(scale.seconds(30.0))
+        seconds = time.perf_counter() - began
+        share, rate = (cpu(agent.pid) - used) / seconds, (wake_ups(agent.pid) - woken) / seconds
+    table.within(f"{number} idle units, share of a core", share, IDLE_LIMIT, show=percent)
+    met = rate <= WAKE_UP_LIMIT
+    table.add(
+        f"{number} idle units, wake-ups of the loop", f"{rate:.2f}/s", result=f"{rate:.2f}/s", target="<= 1/s", met=met
+    )
+
+
+async def _deploy(store: Store, data: Path, application: str, number: int) -> tuple[float, float]:
+    """When the deployment was committed, and when all units were active and idle."""
+    argv: list[str | Path] = [COMMAND, "deploy", CHARM, application, "-n", str(number), "--data", data]
+    foreign = ("UNDERCROFT", "JUJU")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    wanted = {(kind, str(unit)) for kind in ("unit", "agent") for unit in range(number)}
+    settled: set[tuple[str, str]] = set()
+    seen = 0.0
+    async with store.watch("/", (await store.list("/no-key/")).revision) as commits:
+        with subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as command:
+            async with aclosing(_statuses(commits, application)) as statuses, asyncio.timeout(600.0):
+                async for kind, unit, status in statuses:
+                    seen = seen or time.perf_counter()
+                    is_settled = status.current == ("active" if kind == "unit" else "idle")
+                    (settled.add if is_settled else settled.discard)((kind, unit))
+                    if settled == wanted:
+                        break
+            if command.wait() != 0:
+                raise RuntimeError(command.stderr.read().decode() if command.stderr else argv)
+    return seen, time.perf_counter()
+
+
+async def _statuses(commits: AsyncIterator[Commit], application: str) -> AsyncGenerator[tuple[str, str, Status]]:
+    """The statuses of an application's units and their agents, as they are set."""
+    async for commit in commits:
+        for change in commit.changes:
+            parts = change.key.split("/")
+            if isinstance(change, Put) and parts[-4:-3] == ["status"] and parts[-2] == application:
+                yield parts[-3], parts[-1], msgspec.json.decode(change.value, type=Status)
