@@ -53,6 +53,7 @@ def test_full_disk_loses_what_the_policy_says_and_the_gaps_add_up(small: Path, p
 def test_full_disk_that_blocks_refuses_and_goes_on_once_there_is_room(small: Path) -> None:
     bench = Bench(small / "spool")
     spool = bench.open(limits=Limits(free_megabytes=0, when_disk_full="block"))
+    published = 0
     with pytest.raises(SpoolFullError):
         for number in range(1, 201):
             spool.publish([batch(number)])
