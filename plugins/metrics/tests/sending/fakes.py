@@ -21,6 +21,9 @@ from undercroft_metrics.sending.worker import MetricSending
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL = "00000000-0000-0000-0000-000000000000"
 
+PATIENT_POLLS = 100
+"""So often, a millisecond apart, a `send` is looked at before it counts as one that hangs."""
+
 Answer = Callable[[Sequence[MetricBatch]], Awaitable[SendReport]]
 
 
@@ -162,11 +165,15 @@ class Stage:
         """The queue of the sender `main`."""
         return self.spool.of("main")
 
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, once every pump waits for it."""
+        await self.settle()
+        await self.clock.advance(seconds)
+
     async def until(self, condition: Callable[[], bool], *, step: float = 1.0, most: float = 50_000.0) -> None:
         """Let time pass until it holds."""
         passed = 0.0
-        # What is written to the disk takes real time, in which the clock does not go on.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             await self.settle()
             while not condition():
                 assert passed < most, "it has not come about"
@@ -175,6 +182,17 @@ class Stage:
                 await self.settle()
 
     async def settle(self) -> None:
-        """Let what threads do come in."""
-        for _ in range(3):
-            await asyncio.sleep(0.001)
+        """Wait until every pump waits for time or batches: what threads do takes real time. Not long for a `send`."""
+        async with asyncio.timeout(10):
+            await asyncio.sleep(0)
+            polls = 0
+            while not all(self._rests(name, patience=polls < PATIENT_POLLS) for name in self._senders):
+                await asyncio.sleep(0.001)
+                polls += 1
+
+    def _rests(self, name: str, *, patience: bool) -> bool:
+        pump: dict[str, str] = self.worker.report().get(name, {})  # type: ignore[assignment]
+        doing = pump.get("doing", "starting")
+        if doing == "idle":
+            return not self.spool.of(name).batches
+        return doing.startswith("waiting") or (doing.startswith("sending") and not patience)
