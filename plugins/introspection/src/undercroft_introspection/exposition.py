@@ -49,6 +49,6 @@ class _Families(Collector):
 def _rendered(samples: Sequence[Sample], accept: str) -> Answer:
     try:
         encode, kind = choose_encoder(accept)
-    except ValueError:  # A version that is none.
+    except (TypeError, ValueError):  # A version that is none.
         encode, kind = choose_encoder("")
     return Answer(encode(_Families(samples)), kind=kind)
