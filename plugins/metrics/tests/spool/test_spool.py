@@ -438,7 +438,7 @@ async def test_three_days_without_a_receiver_lose_only_what_the_limit_says_and_i
     for day in range(3):
         await asyncio.to_thread(collect, 1 + day * 48)
         await bench.clock.advance(86400)
-    found = take_all(bench.open("up", "down", limits=limits(batches=50)).queue("down"))
+    found = await asyncio.to_thread(lambda: take_all(bench.open("up", "down", limits=limits(batches=50)).queue("down")))
     assert len(numbers(found)) + missing(found) == 144
     assert len(numbers(found)) == 50
     assert sorted(numbers(found))[-49:] == list(range(96, 145))
