@@ -29,6 +29,7 @@ class OneMachine:
             "UNDERCROFT_CHARMS": str(CHARMS),
         }
         self.agent: subprocess.Popen[bytes] | None = None
+        self._launched = 0
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command."""
@@ -53,19 +54,23 @@ class OneMachine:
 
     def start(self, *options: str) -> None:
         """Start the agent, and return when it is ready."""
-        before = self.log().count('"ready: ')
         self.launch(*options)
-        agent = self.agent
-        assert agent is not None
-        self.until(lambda: self.log().count('"ready: ') > before or agent.poll() is not None, "the agent is ready")
-        assert agent.poll() is None, self.log()
+        self.until_ready()
 
     def launch(self, *options: str) -> None:
         """Start the agent, and do not wait until it is ready."""
+        self._launched = len(self.log())
         with self._log.open("ab") as log:
             self.agent = subprocess.Popen(
                 [sys.executable, "-m", "undercroft", "agent", *options], env=self.environment, stderr=log, stdout=log
             )
+
+    def until_ready(self) -> None:
+        """Wait until the agent that was launched last is ready."""
+        agent = self.agent
+        assert agent is not None
+        self.until(lambda: '"ready: ' in self.log()[self._launched :] or agent.poll() is not None, "the agent is ready")
+        assert agent.poll() is None, self.log()
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal the agent, and wait for its end."""
