@@ -13,9 +13,9 @@ from plugins.diskmanager.tests.conftest import Udevd, no_udevd, stopped_udevd, u
 from plugins.storageprovisioner.tests.conftest import needs
 from plugins.storageprovisioner.tests.ground import Ground, until
 
+from undercroft.clock import SystemClock
 from undercroft.linux import mountinfo
 from undercroft.process import SystemProcess
-from undercroft.testing import FakeClock
 from undercroft_hookspecs import (
     AttachParams,
     Completed,
@@ -157,7 +157,7 @@ async def test_what_was_formatted_is_not_formatted_again(tmp_path: Path) -> None
 @root
 async def test_failed_attachment_keeps_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Juju removes it, with all that is in it."""
-    volumes = LoopVolumes(tmp_path, FakeClock())
+    volumes = LoopVolumes(tmp_path, SystemClock())
     await volumes.create(VolumeParams(volume=VOLUME, size_mib=1))
     monkeypatch.setattr(loops, "LOOP_CONTROL", tmp_path / "absent")
 
@@ -175,14 +175,14 @@ async def test_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
     mounts.mount("small", place, "tmpfs", options="size=4m")
     try:
         with pytest.raises(PermanentError, match="has room for"):
-            await LoopVolumes(place, FakeClock()).create(VolumeParams(volume=VOLUME, size_mib=64))
+            await LoopVolumes(place, SystemClock()).create(VolumeParams(volume=VOLUME, size_mib=64))
         assert not list((place / "loop").iterdir())
     finally:
         mounts.unmount(place)
 
 
 async def test_smaller_file_and_link_are_refused(tmp_path: Path) -> None:
-    volumes, file = LoopVolumes(tmp_path, FakeClock()), tmp_path / "loop/volume-0-0"
+    volumes, file = LoopVolumes(tmp_path, SystemClock()), tmp_path / "loop/volume-0-0"
     await volumes.create(VolumeParams(volume=VOLUME, size_mib=1))
     with pytest.raises(PermanentError, match="grow the volume"):
         await volumes.create(VolumeParams(volume=VOLUME, size_mib=2))
@@ -195,7 +195,7 @@ async def test_smaller_file_and_link_are_refused(tmp_path: Path) -> None:
 @pytest.mark.root
 @root
 async def test_file_removed_under_its_loop_device_is_given_back_all_the_same(tmp_path: Path) -> None:
-    volumes = LoopVolumes(tmp_path, FakeClock())
+    volumes = LoopVolumes(tmp_path, SystemClock())
     await volumes.create(VolumeParams(volume=VOLUME, size_mib=1))
     info = await volumes.attach(HELD)
     (tmp_path / "loop/volume-0-0").unlink()
@@ -210,7 +210,7 @@ async def test_file_removed_under_its_loop_device_is_given_back_all_the_same(tmp
 @pytest.mark.root
 @root
 async def test_two_loop_devices_over_one_file_are_both_given_back(tmp_path: Path) -> None:
-    volumes, file = LoopVolumes(tmp_path, FakeClock()), tmp_path / "loop/volume-0-0"
+    volumes, file = LoopVolumes(tmp_path, SystemClock()), tmp_path / "loop/volume-0-0"
     await volumes.create(VolumeParams(volume=VOLUME, size_mib=1))
     first, second = loops.attach(file, read_only=False), loops.attach(file, read_only=False)
 
