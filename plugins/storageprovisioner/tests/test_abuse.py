@@ -169,6 +169,7 @@ async def test_failed_attachment_keeps_the_file(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.root
 @root
+@pytest.mark.slow_callbacks
 async def test_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
     place = tmp_path / "small"
     place.mkdir()
@@ -194,6 +195,7 @@ async def test_smaller_file_and_link_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.root
 @root
+@pytest.mark.slow_callbacks
 async def test_file_removed_under_its_loop_device_is_given_back_all_the_same(tmp_path: Path) -> None:
     volumes = LoopVolumes(tmp_path, SystemClock())
     await volumes.create(VolumeParams(volume=VOLUME, size_mib=1))
@@ -209,6 +211,7 @@ async def test_file_removed_under_its_loop_device_is_given_back_all_the_same(tmp
 
 @pytest.mark.root
 @root
+@pytest.mark.slow_callbacks
 async def test_two_loop_devices_over_one_file_are_both_given_back(tmp_path: Path) -> None:
     volumes, file = LoopVolumes(tmp_path, SystemClock()), tmp_path / "loop/volume-0-0"
     await volumes.create(VolumeParams(volume=VOLUME, size_mib=1))
@@ -246,6 +249,7 @@ async def test_busy_unmount_names_who_holds_it(ground: Ground) -> None:
 
 @pytest.mark.root
 @needs("mkfs.ext4")
+@pytest.mark.slow_callbacks
 async def test_what_is_mounted_at_our_place_is_not_taken_for_ours(ground: Ground) -> None:
     async with ground.provisioning():
         storage = await ground.deploy("loop,16M")
