@@ -50,15 +50,21 @@ async def located(view: BlockDeviceView | None, volume: Volume, info: AttachInfo
     if view is None:
         raise PermanentError(f"it is not known which device volume {volume.id} is")
     try:
-        async with asyncio.timeout(SEEN_SECONDS), view.watch_block_devices() as states:
-            async for devices in states:
-                found = find(devices, volume, info)
-                if found is not None:
-                    path = await in_thread(_path, found, _target(volume, info))
-                    return msgspec.structs.replace(info, device_name=found.device_name, device_link=path)
+        async with asyncio.timeout(SEEN_SECONDS):
+            found = await _seen(view, volume, info)
     except TimeoutError as error:
         message = f"volume {volume.id} is attached, and none of this host's devices is it: {_known_by(volume, info)}"
         raise TimeoutError(message) from error
+    path = await in_thread(_path, found, _target(volume, info))
+    return msgspec.structs.replace(info, device_name=found.device_name, device_link=path)
+
+
+async def _seen(view: BlockDeviceView, volume: Volume, info: AttachInfo) -> BlockDevice:
+    async with view.watch_block_devices() as states:
+        async for devices in states:
+            found = find(devices, volume, info)
+            if found is not None:
+                return found
     raise PermanentError("nobody tells any more which devices there are")
 
 
