@@ -100,8 +100,8 @@ class Ground:
         raise AssertionError("the watch ended")
 
     async def gone(self) -> None:
-        """Return when the model has no storage any more."""
-        async with asyncio.timeout(20), self.facade.watch_storage(self.world.model) as states:
+        """Return when the model has no storage any more: a device that somebody looks at is given back at a second try."""
+        async with asyncio.timeout(60), self.facade.watch_storage(self.world.model) as states:
             async for wanted in states:
                 if not wanted.volumes and not wanted.filesystems:
                     return
