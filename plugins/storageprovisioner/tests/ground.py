@@ -100,7 +100,7 @@ class Ground:
         raise AssertionError("the watch ended")
 
     async def gone(self) -> None:
-        """Return when the model has no storage any more: a device that somebody looks at is given back at a second try."""
+        """Return when the model has no storage any more; a device that is looked at may need a second try."""
         async with asyncio.timeout(60), self.facade.watch_storage(self.world.model) as states:
             async for wanted in states:
                 if not wanted.volumes and not wanted.filesystems:
