@@ -132,9 +132,11 @@ async def test_hook_that_hangs_is_published_as_killed_and_the_next_runs(tmp_path
 
 async def test_large_collection_is_split_into_parts_published_together(tmp_path: Path) -> None:
     async def many(file: Path) -> HookResult:
-        now = recording.header_of(file).created
-        samples = [MetricSample(key="pings", value=str(number), time=now) for number in range(100_000)]
-        await asyncio.to_thread(recording.append, file, samples)
+        def add() -> None:
+            now = recording.header_of(file).created
+            recording.append(file, [MetricSample(key="pings", value=str(each), time=now) for each in range(100_000)])
+
+        await asyncio.to_thread(add)
         return HookResult(returncode=0)
 
     async with world(tmp_path) as at, collecting(at) as worker:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from undercroft import Stop
     from undercroft.fortress import Guest
-    from undercroft_hookspecs import CharmFacade, HookRunner, UnitAgent
+    from undercroft_hookspecs import CharmFacade, HookRunner, MetricBatch, UnitAgent
     from undercroft_hookspecs.charm import Charm
     from undercroft_hookspecs.unit_facades import UnitFacade
     from undercroft_metrics.plugin import Config
@@ -211,19 +211,23 @@ class MetricCollect:
         return count
 
     async def _publish(self, found: recording.Recording, status: int | None) -> int:
-        unit, before = self._unit, dict(self._budget.dropped)
-        samples = self._budget.within(found.samples, boot_seconds(unit.clock))
+        before = dict(self._budget.dropped)
+        batches = await in_thread(self._batches, found, status)  # There may be very many samples.
         for key, dropped in self._budget.dropped.items():
             if more := dropped - before.get(key, 0):
                 self._dropped.add(more, key)
                 _log.warning("%d samples of %s are dropped: it has too many sets of labels", more, key)
-        most = self._config.max_samples
-        batches = batches_of(found, samples, model=str(unit.model), unit=str(unit.unit), status=status, most=most)
         if batches:
             await self._spool.publish(batches)
         else:
             self._collections.add(1, "empty")
-        return len(samples)
+        return sum(len(batch.samples) for batch in batches)
+
+    def _batches(self, found: recording.Recording, status: int | None) -> list[MetricBatch]:
+        unit = self._unit
+        samples = self._budget.within(found.samples, boot_seconds(unit.clock))
+        most = self._config.max_samples
+        return batches_of(found, samples, model=str(unit.model), unit=str(unit.unit), status=status, most=most)
 
 
 async def _to_the_end(work: Coroutine[object, object, int]) -> int:
