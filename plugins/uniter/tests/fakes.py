@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -229,7 +229,7 @@ class FakeLeadership:
 
 
 class FakeLock:
-    """`MachineLock`: one real lock; `reasons` has what it was held for."""
+    """`UnitLock`: one real lock; `reasons` has what it was held for."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
@@ -243,6 +243,9 @@ class FakeLock:
         async with self.lock:
             self.reasons.append(script)
             yield
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        return self.held("", "")
 
 
 class FakeCommands:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,37 @@ def await_locked(file: Path) -> None:
         raise AssertionError("nobody took the lock")
     finally:
         os.close(probe)
+
+
+async def test_metrics_of_a_unit_are_collected_beside_others_hooks_but_not_beside_its_own() -> None:
+    machine = HookLock(patience=300, clock=FakeClock(), file=None)
+    collected: list[str] = []
+
+    async def collect(unit: str) -> None:
+        async with machine.of("model", unit).alone():
+            collected.append(unit)
+
+    async with machine.of("model", "a/0").held("a/0", "start"):
+        own, other = asyncio.create_task(collect("a/0")), asyncio.create_task(collect("b/0"))
+        namesake = asyncio.create_task(_collect(machine.of("another", "a/0").alone(), collected))
+        await asyncio.gather(other, namesake)
+        assert (sorted(collected), own.done()) == (["another a/0", "b/0"], False)
+    await own
+
+    assert collected[-1] == "a/0"
+
+
+async def test_a_unit_whose_hook_outstays_patience_still_has_one_hook_at_a_time() -> None:
+    clock = FakeClock()
+    machine = HookLock(patience=300, clock=clock, file=None)
+    async with machine.of("model", "a/0").held("a/0", "start"):
+        await clock.wait_advance(300)
+        second = asyncio.create_task(_collect(machine.of("model", "a/0").held("a/0", "meter-status-changed"), []))
+        async with machine.of("model", "b/0").held("b/0", "start"):
+            assert not second.done()
+    await second
+
+
+async def _collect(lock: AbstractAsyncContextManager[None], collected: list[str]) -> None:
+    async with lock:
+        collected.append("another a/0")

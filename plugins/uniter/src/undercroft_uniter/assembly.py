@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.hook_tools import HookTool
     from undercroft_uniter.context.facades import Facades
     from undercroft_uniter.remotestate.facades import Facades as WatchedFacades
-    from undercroft_uniter.seams import Leadership, MachineLock, UnitLog
+    from undercroft_uniter.seams import Leadership, UnitLock, UnitLog
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class UnitWorker:
         archives: CharmArchiveFacade,
         guard: Guard,
         leadership: Leadership,
-        lock: MachineLock,
+        lock: UnitLock,
         log: UnitLog,
     ) -> None:
         self._agent, self._paths = agent, UnitPaths.of(agent)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from undercroft import Stop
     from undercroft_hookspecs.unit_facades import ApplicationFacade, StatusFacade
     from undercroft_uniter.operation.rooms import Rooms
-    from undercroft_uniter.seams import MachineLock
+    from undercroft_uniter.seams import UnitLock
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ async def greet(status: StatusFacade) -> None:
 
 
 async def open_executor(
-    path: Path, rooms: Rooms, application: ApplicationFacade, *, lock: MachineLock, stop: Stop
+    path: Path, rooms: Rooms, application: ApplicationFacade, *, lock: UnitLock, stop: Stop
 ) -> Executor:
     """Go on with what the unit was at, or begin with its install.
 

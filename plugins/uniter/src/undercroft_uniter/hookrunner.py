@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from undercroft_hookspecs import HookResult, UnitAgent, Worker
     from undercroft_hookspecs.hook_tools import HookTool
     from undercroft_uniter.context.facades import Facades
-    from undercroft_uniter.seams import MachineLock, UnitLog
+    from undercroft_uniter.seams import UnitLock, UnitLog
 
 
 class HookRunnerWorker:
     """Runs until killed; it listens from the first hook on."""
 
-    def __init__(self, agent: UnitAgent, *, facades: Facades, lock: MachineLock, log: UnitLog) -> None:
+    def __init__(self, agent: UnitAgent, *, facades: Facades, lock: UnitLock, log: UnitLog) -> None:
         self._agent, self._facades, self._lock, self._log = agent, facades, lock, log
         self._tools: Mapping[str, HookTool] = {}
         self._stack = AsyncExitStack()
@@ -61,9 +61,8 @@ class HookRunnerWorker:
             if name not in self._tools:
                 raise NotFoundError(name, f"there is no hook tool {name!r}")
         chosen = {name: self._tools[name] for name in tools}
-        if hook == HookKind.COLLECT_METRICS:
-            return await self._hooks.run(hook, tools=chosen, environment=environment, timeout=timeout)
-        async with self._lock.held(str(self._agent.unit), hook):
+        is_alone = hook == HookKind.COLLECT_METRICS
+        async with self._lock.alone() if is_alone else self._lock.held(str(self._agent.unit), hook):
             return await self._hooks.run(hook, tools=chosen, environment=environment, timeout=timeout)
 
     async def open(self) -> None:

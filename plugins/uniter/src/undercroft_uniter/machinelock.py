@@ -1,7 +1,8 @@
 """One hook at a time on this machine, in the order in which they asked; but none for ever.
 
-Within the agent it is a queue. An agent that runs as root takes a lock on a file, too, which is for all agents of the
-machine. A hook that has kept others waiting for longer than `patience` is named, and they go on without it.
+Hooks of one unit are one at a time whatever happens: charms keep files that bear no second one beside them. Within the
+agent the machine's lock is a queue. An agent that runs as root takes a lock on a file, too, which is for all agents of
+the machine. A hook that has kept others waiting for longer than `patience` is named, and they go on without it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections import deque
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from undercroft import NoOpWorker
 from undercroft.clock import alarm
@@ -37,13 +39,18 @@ _log = logging.getLogger(__name__)
 
 
 class HookLock:
-    """The seam `MachineLock`. With a `file` the lock is shared with whoever else locks that file."""
+    """The seam `MachineLock`. With a `file` it is shared with whoever else locks that file."""
 
     def __init__(self, *, patience: float, clock: Clock, file: Path | None) -> None:
         self._patience, self._clock, self._file = patience, clock, file
         self._holder: _Holding | None = None
         self._is_taken = False  # From the moment that it is handed on, before who waited for it has noticed.
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._units: WeakValueDictionary[tuple[str, str], OneUnitLock] = WeakValueDictionary()
+
+    def of(self, model: str, unit: str) -> OneUnitLock:
+        """The lock as one unit takes it: the same for all that asks while anybody has it."""
+        return self._units.setdefault((model, unit), OneUnitLock(self))
 
     def report(self) -> dict[str, object]:
         """Who has the lock, and how many wait for it."""
@@ -113,6 +120,25 @@ class HookLock:
                 turn.set_result(None)
                 return
         self._is_taken = False
+
+
+class OneUnitLock:
+    """The seam `UnitLock`."""
+
+    def __init__(self, machine: HookLock) -> None:
+        self._machine, self._own = machine, asyncio.Lock()
+
+    @asynccontextmanager
+    async def held(self, unit: str, script: str) -> AsyncIterator[None]:
+        """The unit's lock, and then the machine's."""
+        async with self._own, self._machine.held(unit, script):
+            yield
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """The unit's lock only."""
+        async with self._own:
+            yield
 
 
 class _Holding:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from undercroft_hookspecs import Context, UnitAgent, Worker
-    from undercroft_uniter.seams import UnitLog
+    from undercroft_uniter.seams import UnitLock, UnitLog
 
 T = TypeVar("T")
 
@@ -38,8 +38,7 @@ def unit_manifolds(unit: UnitAgent) -> Mapping[str, Manifold]:
         )
 
     async def hook_runner(context: Context) -> Worker:
-        lock = context.get("machine-lock", MachineLock)
-        worker = HookRunnerWorker(unit, facades=_facades(context), lock=lock, log=_log(context, unit))
+        worker = HookRunnerWorker(unit, facades=_facades(context), lock=_lock(context, unit), log=_log(context, unit))
         async with closing_on_error(worker):
             await worker.open()
         return worker
@@ -52,7 +51,7 @@ def unit_manifolds(unit: UnitAgent) -> Mapping[str, Manifold]:
             archives=context.get("model", CharmArchiveFacade),
             guard=context.get("charm-dir", fortress.Guard),
             leadership=context.get("leadership", Leadership),
-            lock=context.get("machine-lock", MachineLock),
+            lock=_lock(context, unit),
             log=_log(context, unit),
         )
 
@@ -70,6 +69,10 @@ def _facades(context: Context) -> Facades:
         return context.get("model", kind)
 
     return Facades.found(find)
+
+
+def _lock(context: Context, unit: UnitAgent) -> UnitLock:
+    return context.get("machine-lock", MachineLock).of(str(unit.model), str(unit.unit))
 
 
 def _log(context: Context, unit: UnitAgent) -> UnitLog:

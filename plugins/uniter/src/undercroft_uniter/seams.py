@@ -229,11 +229,23 @@ class Leadership(Protocol):
         """Return when `is_leader` has become another than it was when this was called."""
 
 
+class UnitLock(Protocol):
+    """One hook at a time of one unit, always; and one at a time on this machine, as long as there is patience."""
+
+    def held(self, unit: str, script: str) -> AbstractAsyncContextManager[None]:
+        """Both, for as long as the block runs; the machine's until patience with it has run out."""
+        ...
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """The unit's only: beside the hooks of other units, but none of its own."""
+        ...
+
+
 class MachineLock(Protocol):
     """One hook at a time on this machine."""
 
-    def held(self, unit: str, script: str) -> AbstractAsyncContextManager[None]:
-        """The lock, for as long as the block runs, or until patience with it has run out."""
+    def of(self, model: str, unit: str) -> UnitLock:
+        """The lock as one unit takes it, which all that runs hooks of that unit shares."""
         ...
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from undercroft_uniter.operation.executor import Executor
     from undercroft_uniter.operation.rooms import Rooms
     from undercroft_uniter.operation.state import CharmReference
-    from undercroft_uniter.seams import MachineLock, RemoteState, Watch
+    from undercroft_uniter.seams import RemoteState, UnitLock, Watch
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Uniter:
         application: ApplicationFacade,
         watch: Watch,
         guard: Guard,
-        lock: MachineLock,
+        lock: UnitLock,
         grace: float = GRACE_SECONDS,
     ) -> None:
         self._agent = agent

@@ -28,23 +28,28 @@ class OwnConnection:
             yield states
 
     async def _states(self) -> AsyncGenerator[bool, None]:
-        here, shown = self._here, None
-        key = UNITS.of(here.model).key(*here.parts)
-        patience = Patience(clock=here.clock, rng=here.rng)
+        shown = None
+        patience = Patience(clock=self._here.clock, rng=self._here.rng)
         while True:
-            try:
-                snapshot = await here.store.list(key)
-                async with here.store.watch(key, snapshot.revision) as commits:
-                    patience.reset()
-                    if shown is not True:
-                        shown = True
-                        yield True
-                    async for _ in commits:
-                        pass
-            except Compacted:
-                pass
-            except StoreUnavailable:
-                if shown is not False:
-                    shown = False
-                    yield False
+            async with aclosing(self._try(patience)) as answers:
+                async for is_connected in answers:
+                    if shown == is_connected:
+                        continue
+                    shown = is_connected
+                    yield is_connected
             await patience.pause()
+
+    async def _try(self, patience: Patience) -> AsyncGenerator[bool, None]:
+        """Whether there is a connection; if there is one, also that it has ended."""
+        store, key = self._here.store, UNITS.of(self._here.model).key(*self._here.parts)
+        try:
+            snapshot = await store.list(key)
+            async with store.watch(key, snapshot.revision) as commits:
+                patience.reset()
+                yield True
+                async for _ in commits:
+                    pass
+        except Compacted:
+            return  # It is there all the same.
+        except StoreUnavailable:
+            yield False

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from undercroft_uniter.operation.state import OperationState
     from undercroft_uniter.operation.statefile import StateFile
     from undercroft_uniter.operation.step import Operation, Outcome
-    from undercroft_uniter.seams import MachineLock
+    from undercroft_uniter.seams import UnitLock
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Executor:
     """Runs operations, one at a time. `state` is what is written down, and only that."""
 
-    def __init__(self, file: StateFile, state: OperationState, *, unit: str, lock: MachineLock, stop: Stop) -> None:
+    def __init__(self, file: StateFile, state: OperationState, *, unit: str, lock: UnitLock, stop: Stop) -> None:
         self.state = state
         self._file = file
         self._unit = unit
@@ -36,9 +36,7 @@ class Executor:
         self._stop = stop
 
     @classmethod
-    async def open(
-        cls, file: StateFile, *, initial: OperationState, unit: str, lock: MachineLock, stop: Stop
-    ) -> Executor:
+    async def open(cls, file: StateFile, *, initial: OperationState, unit: str, lock: UnitLock, stop: Stop) -> Executor:
         """Go on where the file says, or else from `initial`, which is not written before the first step.
 
         Raises:
