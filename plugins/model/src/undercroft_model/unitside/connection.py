@@ -24,18 +24,14 @@ class OwnConnection:
     @asynccontextmanager
     async def watch_connection(self) -> AsyncIterator[AsyncIterator[bool]]:
         """Whether the store can be reached, and again whenever that has changed."""
-        async with aclosing(self._states()) as states:
-            yield states
+        async with aclosing(self._answers()) as answers, aclosing(_changes(answers)) as changes:
+            yield changes
 
-    async def _states(self) -> AsyncGenerator[bool, None]:
-        shown = None
+    async def _answers(self) -> AsyncGenerator[bool, None]:
         patience = Patience(clock=self._here.clock, rng=self._here.rng)
         while True:
             async with aclosing(self._try(patience)) as answers:
                 async for is_connected in answers:
-                    if shown == is_connected:
-                        continue
-                    shown = is_connected
                     yield is_connected
             await patience.pause()
 
@@ -53,3 +49,11 @@ class OwnConnection:
             return  # It is there all the same.
         except StoreUnavailable:
             yield False
+
+
+async def _changes(answers: AsyncIterator[bool]) -> AsyncGenerator[bool, None]:
+    shown = None
+    async for answer in answers:
+        if answer != shown:
+            shown = answer
+            yield answer
