@@ -21,7 +21,11 @@ from undercroft_hookspecs import Commit, Put, Store
 from undercroft_hookspecs.state import Status
 from undercroft_model.sqlite_store import open_sqlite
 
-CHARM = Path(__file__).parents[1] / "charms" / "token-source"
+STEADY = """#!/bin/bash
+set -eu
+juju-log "$(config-get)"
+status-set active ready
+"""
 ACTIVE_LIMIT, UNIT_LIMIT, WAKE_UP_LIMIT = 0.5, 1024 * 1024, 1.0
 UNITS = 100
 
@@ -75,9 +79,20 @@ async def _hundred_units(scale: Scale, table: Table) -> None:
     )
 
 
+def _charm(folder: Path) -> Path:
+    """A charm without a peer relation: a hundred of its units have 10,000 pairs, and hooks for each."""
+    charm = folder / "steady"
+    (charm / "hooks").mkdir(parents=True, exist_ok=True)
+    (charm / "metadata.yaml").write_text("name: steady\nsummary: Is active\ndescription: In bash.\n")
+    for hook in ("install", "config-changed", "start"):
+        (charm / "hooks" / hook).write_text(STEADY)
+        (charm / "hooks" / hook).chmod(0o755)
+    return charm
+
+
 async def _deploy(store: Store, data: Path, application: str, number: int) -> tuple[float, float]:
     """When the deployment was committed, and when all units were active and idle."""
-    argv: list[str | Path] = [COMMAND, "deploy", CHARM, application, "-n", str(number), "--data", data]
+    argv: list[str | Path] = [COMMAND, "deploy", _charm(data.parent), application, "-n", str(number), "--data", data]
     foreign = ("UNDERCROFT", "JUJU")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     wanted = {(kind, str(unit)) for kind in ("unit", "agent") for unit in range(number)}
