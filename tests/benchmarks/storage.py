@@ -67,13 +67,16 @@ class Sides:
         async with ground.provisioning(), asyncio.timeout(PATIENCE):
             await asyncio.sleep(0.05)  # It looks at everything as it starts.
             began = time.perf_counter()
-            async with ground.of("keeper/0").watch_attachments() as states:
-                async for state in states:
-                    if len(state) == self._number and all(each.location for each in state):
-                        break
+            await self._attached(ground)
             seconds = time.perf_counter() - began
             await ground.end()
         return [seconds]
+
+    async def _attached(self, ground: Ground) -> None:
+        async with ground.of("keeper/0").watch_attachments() as states:
+            async for state in states:
+                if len(state) == self._number and all(each.location for each in state):
+                    return
 
     async def raw(self) -> list[float]:
         """The same files, devices, filesystems and mounts, one after another."""

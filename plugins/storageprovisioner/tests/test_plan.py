@@ -198,6 +198,12 @@ SORTS: st.SearchStrategy[Sort] = st.sampled_from(("block", "folder", "on a volum
 EVENTS = st.sampled_from(("add", "doom", "unmount", "vanish", "restart", "reboot", "write", "steps"))
 
 
+def take_some(machine: Machine, data: st.DataObject) -> None:
+    for _ in range(data.draw(st.integers(1, 6))):
+        if steps := machine.plan():
+            machine.take(data.draw(st.sampled_from(steps)))
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.data(), events=st.lists(EVENTS, max_size=25))
 def test_plan_converges_whatever_happens_meanwhile(data: st.DataObject, events: list[str]) -> None:
@@ -208,9 +214,7 @@ def test_plan_converges_whatever_happens_meanwhile(data: st.DataObject, events: 
             machine.add(f"0/{count}", data.draw(SORTS))
             count += 1
         elif event == "steps":
-            for _ in range(data.draw(st.integers(1, 6))):
-                if steps := machine.plan():
-                    machine.take(data.draw(st.sampled_from(steps)))
+            take_some(machine, data)
         elif event in ("restart", "reboot"):
             getattr(machine, event)()
         elif event == "write":
