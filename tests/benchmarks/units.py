@@ -95,21 +95,27 @@ async def _deploy(store: Store, data: Path, application: str, number: int) -> tu
     argv: list[str | Path] = [COMMAND, "deploy", _charm(data.parent), application, "-n", str(number), "--data", data]
     foreign = ("UNDERCROFT", "JUJU")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    wanted = {(kind, str(unit)) for kind in ("unit", "agent") for unit in range(number)}
-    settled: set[tuple[str, str]] = set()
-    seen = 0.0
     async with store.watch("/", (await store.list("/no-key/")).revision) as commits:
         with subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as command:
             async with aclosing(_statuses(commits, application)) as statuses, asyncio.timeout(600.0):
-                async for kind, unit, status in statuses:
-                    seen = seen or time.perf_counter()
-                    is_settled = status.current == ("active" if kind == "unit" else "idle")
-                    (settled.add if is_settled else settled.discard)((kind, unit))
-                    if settled == wanted:
-                        break
+                seen = await _settled(statuses, number)
             if command.wait() != 0:
                 raise RuntimeError(command.stderr.read().decode() if command.stderr else argv)
     return seen, time.perf_counter()
+
+
+async def _settled(statuses: AsyncIterator[tuple[str, str, Status]], number: int) -> float:
+    """When the first status was set; returns once so many units are active and idle."""
+    wanted = {(kind, str(unit)) for kind in ("unit", "agent") for unit in range(number)}
+    settled: set[tuple[str, str]] = set()
+    seen = 0.0
+    async for kind, unit, status in statuses:
+        seen = seen or time.perf_counter()
+        is_settled = status.current == ("active" if kind == "unit" else "idle")
+        (settled.add if is_settled else settled.discard)((kind, unit))
+        if settled == wanted:
+            break
+    return seen
 
 
 async def _statuses(commits: AsyncIterator[Commit], application: str) -> AsyncGenerator[tuple[str, str, Status]]:

@@ -16,8 +16,8 @@ PATIENCE_SECONDS = 60.0
 CHARMS = Path(__file__).parents[1] / "charms"
 
 
-class OneMachine:
-    """A machine with SQLite. `run` and the like run a command to its end."""
+class Operator:
+    """An operator's commands on one machine, and what they show."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.data_dir = folder, folder / "data"
@@ -28,8 +28,6 @@ class OneMachine:
             "UNDERCROFT_DATA": str(self.data_dir),
             "UNDERCROFT_CHARMS": str(CHARMS),
         }
-        self.agent: subprocess.Popen[bytes] | None = None
-        self._launched = 0
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command."""
@@ -51,6 +49,39 @@ class OneMachine:
     def ask(self, *words: str) -> Any:  # Any: JSON.
         """Run a command that has to succeed, and read its JSON."""
         return json.loads(self.do(*words, "--format", "json"))
+
+    def log(self) -> str:
+        """What the agents of this machine have logged."""
+        return self._log.read_text() if self._log.exists() else ""
+
+    def units(self) -> dict[str, Mapping[str, Any]]:  # Any: JSON.
+        """The status of all units, subordinates among them."""
+        found: dict[str, Mapping[str, Any]] = {}  # as above
+        for application in self.ask("status")["applications"].values():
+            for name, unit in (application.get("units") or {}).items():
+                found[name] = unit
+                found.update(unit.get("subordinates") or {})
+        return found
+
+    def messages(self) -> dict[str, str]:
+        """What each unit's charm says, of units whose agent is idle; `...` of the others."""
+        return {
+            name: (
+                f"{unit['workload-status']['current']}: {unit['workload-status'].get('message', '')}"
+                if unit["juju-status"]["current"] == "idle"
+                else "..."
+            )
+            for name, unit in self.units().items()
+        }
+
+
+class OneMachine(Operator):
+    """A machine with SQLite, and its agent."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.agent: subprocess.Popen[bytes] | None = None
+        self._launched = 0
 
     def start(self, *options: str) -> None:
         """Start the agent, and return when it is ready."""
@@ -82,30 +113,6 @@ class OneMachine:
             self.agent.kill()
             self.agent.wait()
             self.agent = None
-
-    def log(self) -> str:
-        """What the agents of this machine have logged."""
-        return self._log.read_text() if self._log.exists() else ""
-
-    def units(self) -> dict[str, Mapping[str, Any]]:  # Any: JSON.
-        """The status of all units, subordinates among them."""
-        found: dict[str, Mapping[str, Any]] = {}  # as above
-        for application in self.ask("status")["applications"].values():
-            for name, unit in (application.get("units") or {}).items():
-                found[name] = unit
-                found.update(unit.get("subordinates") or {})
-        return found
-
-    def messages(self) -> dict[str, str]:
-        """What each unit's charm says, of units whose agent is idle; `...` of the others."""
-        return {
-            name: (
-                f"{unit['workload-status']['current']}: {unit['workload-status'].get('message', '')}"
-                if unit["juju-status"]["current"] == "idle"
-                else "..."
-            )
-            for name, unit in self.units().items()
-        }
 
     def until_settled(self, **wanted: str) -> None:
         """Wait until these units (`app_0` for app/0; `_` for `-` in names) are idle and say this, and no others are."""
