@@ -272,6 +272,31 @@ def test_what_is_being_sent_is_not_dropped(bench: Bench) -> None:
     assert (missing(found), numbers(found)) == (2, [4])
 
 
+def test_what_is_being_sent_is_not_dropped_though_what_came_before_it_could_not_be_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = bench.open(limits=limits(batches=3))
+    for number in (1, 2, 3):
+        spool.publish([batch(number)])
+    queue = spool.queue("store")
+    first, *_ = files(queue.folder)
+
+    def fail(path: Path) -> bytes:
+        if path.name == first:
+            raise OSError(5, "Input/output error")
+        return path.read_bytes()
+
+    monkeypatch.setattr("undercroft_metrics.spool.queue.read_bounded", fail)
+    assert numbers(queue.claim(1, 1 << 20)) == [2]
+    monkeypatch.undo()
+    for number in (4, 5):
+        spool.publish([batch(number)])
+    spool.close()
+    queue = bench.open(limits=limits(batches=3)).queue("store")
+
+    assert numbers(take_all(queue))[0] == 2
+
+
 def test_gap_that_is_being_sent_does_not_change_and_the_next_begins_at_none(bench: Bench) -> None:
     spool = bench.open(limits=limits(batches=1))
     for number in (1, 2, 3):

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice, takewhile
+from itertools import dropwhile, islice, takewhile
 from typing import TYPE_CHECKING, Final
 
 from undercroft.clock import boot_seconds
@@ -200,7 +200,12 @@ class Queue:
         self._bytes += size
 
     def _droppable(self) -> Iterator[Entry]:
-        return (each for each in self.entries if each.name not in self._claimed)
+        """The oldest that are not being sent, and next to one another: a crash meanwhile drops from the first to the
+        last of what goes."""
+        return takewhile(self._is_free, dropwhile(lambda each: not self._is_free(each), self.entries))
+
+    def _is_free(self, entry: Entry) -> bool:
+        return entry.name not in self._claimed
 
     def _less(self, entry: Entry, batches: int, samples: int) -> None:
         entry.batches, entry.samples = entry.batches - batches, entry.samples - samples
