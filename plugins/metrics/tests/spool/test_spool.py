@@ -289,8 +289,7 @@ def test_what_is_being_sent_is_not_dropped_though_what_came_before_it_could_not_
     monkeypatch.setattr("undercroft_metrics.spool.queue.read_bounded", fail)
     assert numbers(queue.claim(1, 1 << 20)) == [2]
     monkeypatch.undo()
-    for number in (4, 5):
-        spool.publish([batch(number)])
+    spool.publish([batch(4), batch(5)])
     spool.close()
     queue = bench.open(limits=limits(batches=3)).queue("store")
 
