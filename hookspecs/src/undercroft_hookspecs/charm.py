@@ -75,9 +75,9 @@ class DeviceSpec(Record, frozen=True, kw_only=True):
 
 
 class MetricSpec(Record, frozen=True, kw_only=True):
-    """A metric that the charm may add."""
+    """A metric that the charm may add: a value as it stands, what was added since the last time, or a sum so far."""
 
-    type: Literal["gauge", "absolute"] = "gauge"
+    type: Literal["gauge", "absolute", "counter"] = "gauge"
     description: str = ""
 
 

@@ -312,11 +312,15 @@ def test_actions_that_are_wrong_are_refused_with_their_key(actions: str, message
 
 
 def test_metrics_are_read_and_built_in_ones_say_nothing() -> None:
-    charm = _charm(metrics="plan: {required: true}\nmetrics:\n  juju-units:\n  x: {type: absolute, description: X.}")
+    declared = "metrics:\n  juju-units:\n  x: {type: absolute, description: X.}\n  y: {type: counter, description: Y.}"
+    charm = _charm(metrics=f"plan: {{required: true}}\n{declared}")
 
     assert charm.plan_required
-    assert charm.metrics.keys() == {"juju-units", "x"}
-    assert charm.metrics["x"].type == "absolute"
+    assert {name: spec.type for name, spec in charm.metrics.items()} == {
+        "juju-units": "gauge",
+        "x": "absolute",
+        "y": "counter",
+    }
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ def _metric(name: str, entry: Entry) -> MetricSpec:
             raise entry.error("nothing, as names with 'juju' are of metrics that are built in")
         return MetricSpec()
     if "type" not in keys:
-        raise entry.error("`type`: 'gauge' or 'absolute'")
+        raise entry.error("`type`: 'gauge', 'absolute' or 'counter'")
     if not optional_text(keys, "description"):
         raise entry.error("`description`")
-    return MetricSpec(type=keys["type"].one_of(("gauge", "absolute")), description=keys["description"].text())
+    return MetricSpec(
+        type=keys["type"].one_of(("gauge", "absolute", "counter")), description=keys["description"].text()
+    )
