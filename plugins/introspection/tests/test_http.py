@@ -133,8 +133,9 @@ async def test_nothing_but_get_is_served_at_either_socket(serving: Running, meth
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9160", "127.0.0.1:9160", "[::1]", "[::1]:9160", "127.8.8.8"])
-async def test_a_host_that_is_this_machine_is_served_over_tcp(serving: Running, host: str) -> None:
-    async with serving.loopback() as client:
+@pytest.mark.parametrize("door", ["local", "loopback"])
+async def test_a_host_that_is_this_machine_is_served(serving: Running, host: str, door: str) -> None:
+    async with getattr(serving, door)() as client:
         reply = await client.get("/health", host=host)
 
     assert reply.status == 200
@@ -143,15 +144,16 @@ async def test_a_host_that_is_this_machine_is_served_over_tcp(serving: Running, 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:9160", "localhost.evil.example", "10.0.0.1", "0.0.0.0", ""]
 )
-async def test_another_host_is_refused_over_tcp(serving: Running, host: str) -> None:
-    async with serving.loopback() as client:
+@pytest.mark.parametrize("door", ["local", "loopback"])
+async def test_another_host_is_refused(serving: Running, host: str, door: str) -> None:
+    async with getattr(serving, door)() as client:
         reply = await client.get("/report", "Accept: */*", host=host)
 
     assert (reply.status, reply.error) == (421 if host else 400, "NotValidError")
     assert serving.inside.asked == []
 
 
-async def test_two_hosts_are_refused_over_tcp(serving: Running) -> None:
+async def test_two_hosts_are_refused(serving: Running) -> None:
     async with serving.loopback() as client:
         reply = await client.get("/report", "Host: evil.example")
 

@@ -38,15 +38,15 @@ _HEADERS: Final = {
 
 
 class Server(web.Server):
-    """Serves one desk. At a loopback address (`is_local` is off) a request has to name that address as its host.
+    """Serves one desk, to requests that name this machine as their host.
 
     A page elsewhere could have its name resolved to this machine, and be taken by a browser for the origin of what
-    is here; the header Host then still has that name.
+    is here; the header Host then still has that name. That holds for the unix socket too: a port may lead to it.
     """
 
-    def __init__(self, desk: Desk, *, is_local: bool) -> None:
+    def __init__(self, desk: Desk) -> None:
         super().__init__(self._handle)
-        self._desk, self._is_local = desk, is_local
+        self._desk = desk
 
     def __call__(self) -> web.RequestHandler:
         """The protocol of one connection."""
@@ -96,18 +96,18 @@ class Server(web.Server):
         if not request.raw_path.startswith("/"):
             return refused(400, "NotValidError", "the target is not a path")
         hosts = request.headers.getall("Host", [])
-        if not self._is_local and not (len(hosts) == 1 and is_loopback(hosts[0])):
+        if len(hosts) != 1 or not is_loopback(hosts[0]):
             message = "the header Host has to be localhost or a loopback address: ask by that"
             return refused(421, "NotValidError", message)
         return None
 
 
 class Servers:
-    """The two servers: for the unix socket, and for the loopback address."""
+    """A server for the unix socket, and one for the loopback address, whose clients take no place there."""
 
     def __init__(self, control: Control, samples: Samples) -> None:
         desk = Desk(control, metrics=Exposition(samples).answer, page=page())
-        self.local, self.loopback = Server(desk, is_local=True), Server(desk, is_local=False)
+        self.local, self.loopback = Server(desk), Server(desk)
 
 
 class _Connection(web.RequestHandler):
