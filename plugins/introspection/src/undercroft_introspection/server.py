@@ -84,10 +84,12 @@ class Server(web.Server):
             async with asyncio.timeout(SEND_SECONDS):
                 await response.prepare(request)
                 await response.write_eof()
-        except TimeoutError as error:
+        except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()
-            raise ConnectionResetError("the client reads nothing") from error
+        except ConnectionError as error:
+            _log.debug("a client of introspection went away: %s", error)
+        # Of a response that could not be sent aiohttp finds that out for itself, and leaves.
         return response
 
     def _refusal(self, request: web.BaseRequest) -> Answer | None:
