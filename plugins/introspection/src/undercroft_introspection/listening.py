@@ -6,15 +6,14 @@ import logging
 import os
 import socket
 import stat
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from undercroft.files import in_thread
 from undercroft.linux.sockets import short
 from undercroft_hookspecs import UndercroftError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -30,25 +29,26 @@ class ListenError(UndercroftError):
         self.place = place
 
 
-@asynccontextmanager
-async def unix(path: Path, *, private: Path) -> AsyncIterator[socket.socket]:
+@contextmanager
+def unix(path: Path, *, private: Path) -> Iterator[socket.socket]:
     """Listen at `path` while the block runs, for this user and root alone.
 
     The socket is made at `private`, in a folder that is nobody else's, and renamed: a dead agent's is replaced in one
-    step, and there is never one that does not listen.
+    step, and there is never one that does not listen. That is done at once: it waits for no disk, and a thread would
+    take longer to start.
 
     Raises:
         ListenError: it cannot be made, or something that is no socket is in its place.
     """
     try:
-        listener, inode = await in_thread(_listen, path, private)
+        listener, inode = _listen(path, private)
     except OSError as error:
         raise ListenError(str(path), error.strerror or str(error)) from error
     try:
         yield listener
     finally:
         listener.close()
-        await in_thread(_remove, path, inode)
+        _remove(path, inode)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class Introspection:
 
     async def _work(self, stop: Stop) -> None:
         async with AsyncExitStack() as opened:
-            listener = await opened.enter_async_context(unix(self._path, private=self._private))
+            listener = opened.enter_context(unix(self._path, private=self._private))
             await self._open(listener, opened, is_local=True)
             if self._config.listen:
                 listener = opened.enter_context(loopback(self._config.listen))
