@@ -45,7 +45,7 @@ async def _deploying(rounds: int) -> tuple[float, float]:
         async with open_sqlite("sqlite:", data_dir=agent.data, clock=SystemClock()) as store:
             for number in range(rounds):
                 began = time.perf_counter()
-                seen, active = await _deploy(store, agent.data, f"app-{chr(97 + number)}", 1)
+                seen, active = await deploy(store, agent.data, _charm(agent.data.parent), f"app-{chr(97 + number)}", 1)
                 whole.append(active - began)
                 after_commit.append(active - seen)
     return statistics.median(whole), statistics.median(after_commit)
@@ -60,9 +60,9 @@ async def _hundred_units(scale: Scale, table: Table) -> None:
     number = 3 if scale.short else UNITS
     with running() as agent:
         async with open_sqlite("sqlite:", data_dir=agent.data, clock=SystemClock()) as store:
-            await _deploy(store, agent.data, "first", 1)
+            await deploy(store, agent.data, _charm(agent.data.parent), "first", 1)
             alone = memory(pid=agent.pid)
-            began, active = await _deploy(store, agent.data, "many", number)
+            began, active = await deploy(store, agent.data, _charm(agent.data.parent), "many", number)
         rate = number / (active - began) * 60
         table.add(f"{number} units deployed on one agent", f"{rate:,.0f}/min")
         await asyncio.sleep(scale.seconds(15.0))
@@ -90,15 +90,15 @@ def _charm(folder: Path) -> Path:
     return charm
 
 
-async def _deploy(store: Store, data: Path, application: str, number: int) -> tuple[float, float]:
+async def deploy(store: Store, data: Path, charm: Path, application: str, number: int) -> tuple[float, float]:
     """When the deployment was committed, and when all units were active and idle."""
-    argv: list[str | Path] = [COMMAND, "deploy", _charm(data.parent), application, "-n", str(number), "--data", data]
+    argv: list[str | Path] = [COMMAND, "deploy", charm, application, "-n", str(number), "--data", data]
     foreign = ("UNDERCROFT", "JUJU")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     async with store.watch("/", (await store.list("/no-key/")).revision) as commits:
         with subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as command:
-            async with aclosing(_statuses(commits, application)) as statuses, asyncio.timeout(600.0):
-                seen = await _settled(statuses, number)
+            async with aclosing(statuses(commits, application)) as found, asyncio.timeout(600.0):
+                seen = await _settled(found, number)
             if command.wait() != 0:
                 raise RuntimeError(command.stderr.read().decode() if command.stderr else argv)
     return seen, time.perf_counter()
@@ -118,7 +118,7 @@ async def _settled(statuses: AsyncIterator[tuple[str, str, Status]], number: int
     return seen
 
 
-async def _statuses(commits: AsyncIterator[Commit], application: str) -> AsyncGenerator[tuple[str, str, Status]]:
+async def statuses(commits: AsyncIterator[Commit], application: str) -> AsyncGenerator[tuple[str, str, Status]]:
     """The statuses of an application's units and their agents, as they are set."""
     async for commit in commits:
         for change in commit.changes:
