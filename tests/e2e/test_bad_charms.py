@@ -95,7 +95,7 @@ def test_bad_charms_end_as_juju_shows_it_and_the_others_go_on(machine: OneMachin
     finally:
         _end_daemons(machine.data_dir)
 
-    assert "ran start hook" in said["token-source/0"]
+    assert "ran install hook" in said["token-source/0"]
     for name, bad in CHARMS.items():
         wanted = f"hook {bad.fails} of unit {name}/0 failed: {bad.says}" if bad.fails else bad.says
         found = [line[:300] for line in said.get(f"{name}/0", []) if not line.startswith("xxx")]
