@@ -111,6 +111,7 @@ def test_a_unit_in_error_is_resolved(undercroft: CommandLine, server: str) -> No
 
     assert json.loads(undercroft.stored()["units/server/0"])["resolved"] == "no-hooks"
     assert "already resolved" in undercroft.refused("resolved", "server/0")
+    undercroft.ok("resolved", "--all")
     undercroft.refused("resolved")
 
 

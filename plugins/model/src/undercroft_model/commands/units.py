@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -106,10 +107,14 @@ def resolved(session: Session, units: Sequence[str], no_retry: bool, everybody: 
         raise Refusal("name the units, or give --all")
 
     async def work(desk: Desk) -> None:
+        from undercroft_hookspecs.errors import NotValidError
         from undercroft_model.commands.lookup import units_in_error
         from undercroft_model.units import resolve
 
-        for unit in units or await units_in_error(desk):
+        for unit in units:
             await desk.run(resolve, unit, retry=not no_retry)
+        for unit in await units_in_error(desk) if everybody else ():
+            with suppress(NotValidError):  # It is resolved already, or goes on by itself meanwhile.
+                await desk.run(resolve, unit, retry=not no_retry)
 
     at_desk(session, work)
