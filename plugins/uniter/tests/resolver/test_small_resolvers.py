@@ -109,6 +109,7 @@ class TestLeadership:
             (msgspec.structs.replace(IN_ERROR, leader=True), {}, "resign leadership"),
             (STARTED, {"leader_settings_version": 1}, "run leader-settings-changed hook"),
             (STARTED, {"leader_settings_version": 1, "life": Life.DYING}, "run leader-settings-changed hook"),
+            (msgspec.structs.replace(STARTED, stopped=True), {"leader_settings_version": 1, "life": Life.DYING}, ""),
             (IN_ERROR, {"leader_settings_version": 1}, ""),
             (STARTED, {}, ""),
         ],

@@ -61,8 +61,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", line)
 
     config.add_cleanup(_shorten_stacks())
-    # It was for this run, which has read it, and not for the runs of pytest that tests begin.
-    os.environ.pop("PYTEST_ADDOPTS", None)
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        # It was for this run, which has read it (as have pytest-xdist's workers), not for those that tests begin.
+        os.environ.pop("PYTEST_ADDOPTS", None)
 
 
 def _shorten_stacks() -> Callable[[], None]:

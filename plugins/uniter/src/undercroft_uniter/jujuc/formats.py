@@ -126,8 +126,8 @@ def _yaml_float(value: float) -> str:
 
 def _scientific(value: float) -> str:
     """The shortest that reads as the same number, with an exponent of two digits at least."""
-    digits = max(len(repr(abs(value)).partition("e")[0].replace(".", "").strip("0")), 1)
-    return f"{value:.{digits - 1}e}"
+    mantissa, _, exponent = f"{Decimal(repr(value)).normalize():e}".partition("e")
+    return f"{mantissa}e{int(exponent):+03d}"
 
 
 def _node(value: object) -> yaml.Node:

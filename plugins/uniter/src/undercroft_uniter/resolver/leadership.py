@@ -22,7 +22,7 @@ def next_leadership(local: LocalState, snapshot: Snapshot, operations: Operation
         return None
     if state.leader and not (snapshot.is_leader and is_alive):
         return ResignLeadership()
-    if not local.is_idle or state.leader:
+    if not local.is_idle or state.leader or state.stopped:
         return None
     if snapshot.is_leader and is_alive:
         return AcceptLeadership()
