@@ -76,9 +76,12 @@ class FakeUnits:
         self.source: Source[Unit] = Source()
         self.watch_unit = self.source.watch
         self.record = UNIT
+        self.is_gone = False
         self.cleared = 0
 
     async def unit(self) -> Unit:
+        if self.is_gone:
+            raise NotFoundError(self.record.name)
         return self.record
 
     async def clear_resolved(self) -> None:

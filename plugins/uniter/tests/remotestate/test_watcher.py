@@ -324,6 +324,15 @@ async def test_a_unit_that_is_removed_ends_the_watcher_with_just_that(sight: Sig
     assert isinstance(await outcome(sight.watcher), UnitGone)
 
 
+async def test_a_removed_unit_is_known_as_such_by_whatever_is_missed_first(sight: Sight) -> None:
+    await sight.next()
+
+    sight.scene.units.is_gone = True
+    sight.scene.config.tell(NotFoundError("shop"))
+
+    assert isinstance(await outcome(sight.watcher), UnitGone)
+
+
 async def check_failure(sight: Sight, source: str) -> None:
     with pytest.raises(SourceFailed, match=f"the {source} of unit 'shop/0' cannot be followed") as caught:
         for _ in range(3):

@@ -201,14 +201,24 @@ class RemoteStateWatcher:
         try:
             await source()
         except BaseExceptionGroup as failures:
-            self._fail(name, _first(failures))
+            await self._fail(name, _first(failures))
         except UndercroftError as error:
-            self._fail(name, error)
+            await self._fail(name, error)
 
-    def _fail(self, name: str, error: BaseException) -> NoReturn:
-        if name == "record" and isinstance(error, NotFoundError):
+    async def _fail(self, name: str, error: BaseException) -> NoReturn:
+        # What belongs to a unit goes with its record, and may be missed before the record is.
+        if isinstance(error, NotFoundError) and (name == "record" or await self._is_gone()):
             raise UnitGone(f"unit {self._name!r} has been removed") from error
         raise SourceFailed(self._name, name, str(error) or type(error).__name__) from error
+
+    async def _is_gone(self) -> bool:
+        try:
+            await self._facades.units.unit()
+        except NotFoundError:
+            return True
+        except StoreUnavailable:
+            pass
+        return False
 
     def _tell(self, name: str) -> None:
         """A source has something new; the last of them to say something for the first time makes all known."""
