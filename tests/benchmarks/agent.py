@@ -86,6 +86,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def agent(scale: Scale, table: Table) -> None:
     """`undercroft agent` until it is ready, and idle after that."""
     readiness, sizes, shares, rates = [], [], [], []
+    with running():
+        pass  # Python compiles what has never been imported here.
     for _ in range(scale.rounds(3)):
         with running() as one:
             readiness.append(one.ready)
