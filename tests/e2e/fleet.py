@@ -9,29 +9,24 @@ import base64
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plugins.etcd.tests.cluster import Cluster, keeper, running, running_within
+from plugins.etcd.tests.cluster import Cluster, running, running_within
+from tests.e2e.machine import OneMachine
 from tests.e2e.network import CENTRE, Network, NoNamespacesError
-
-PATIENCE_SECONDS = 30.0
 
 Line = Mapping[str, Any]  # Any: JSON.
 
 
-class Host:
-    """One host: its data folder, its config, and its agent, which may be down."""
+class Host(OneMachine):
+    """One host: its config, and its agent, which may be down."""
 
     def __init__(self, folder: Path, *, store: str, within: Sequence[str], plugins: Sequence[str], site: Path) -> None:
-        self.folder, self.data_dir, self.journal = folder, folder / "data", folder / "journal"
-        self._within = within
-        self._log = folder / "log"
+        super().__init__(folder, within=within)
+        self.journal = folder / "journal"
         folder.mkdir()
         config = folder / "undercroft.toml"
         shared = folder.parent
@@ -40,54 +35,11 @@ class Host:
             f'[plugins.model]\nblobs = "{shared}/blobs"\nsecrets_key_file = "{shared}/secrets.key"\n'
             + (f'[plugins.understudy]\njournal = "{self.journal}"\n' if "understudy" in plugins else "")
         )
-        foreign = ("UNDERCROFT", "NOTIFY", "WATCH")
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+        self.environment |= {
             "PYTHONPATH": str(site),
-            "UNDERCROFT_DATA": str(self.data_dir),
             "UNDERCROFT_CONFIG": str(config),
             "UNDERCROFT_PLUGINS": ",".join(plugins),
         }
-        self.agent: subprocess.Popen[bytes] | None = None
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            self._command(*words), env=self._environment, capture_output=True, text=True, timeout=60, check=False
-        )
-
-    def ask(self, *words: str) -> Any:  # Any: JSON.
-        """Run a command that has to succeed, and read its JSON."""
-        return json.loads(self.do(*words, "--format", "json"))
-
-    def do(self, *words: str) -> str:
-        """Run a command that has to succeed."""
-        done = self.run(*words)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
-        return done.stdout
-
-    def start(self) -> None:
-        """Start the agent, and return when it is ready."""
-        before = self.log().count('"ready: ')
-        with self._log.open("ab") as log:
-            self.agent = subprocess.Popen([*keeper(), *self._command("agent")], env=self._environment, stderr=log)
-        agent = self.agent
-        self.until(lambda: self.log().count('"ready: ') > before or agent.poll() is not None)
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Signal the agent, and wait for its end."""
-        assert self.agent is not None
-        self.agent.send_signal(number)
-        try:
-            return self.agent.wait(PATIENCE_SECONDS)
-        finally:
-            self.agent.kill()
-            self.agent.wait()
-            self.agent = None
-
-    def log(self) -> str:
-        """What the agents of this host have logged."""
-        return self._log.read_text() if self._log.exists() else ""
 
     def lines(self, what: str, **details: object) -> list[Line]:
         """Those lines of the units' journal that are of this kind and have these details."""
@@ -96,21 +48,11 @@ class Host:
         wanted = {"what": what, **details}.items()
         return [line for line in found if wanted <= {name: line[name] for name in line if name in dict(wanted)}.items()]
 
-    def until(self, condition: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until a condition holds."""
-        give_up = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < give_up, self.log()
-            time.sleep(0.05)
-
-    def _command(self, *words: str) -> Sequence[str]:
-        return (*self._within, sys.executable, "-m", "undercroft", *words)
-
 
 class Fleet:
     """Two hosts and an operator, who has a data folder without an agent. `network` is None on the loopback."""
 
-    def __init__(self, folder: Path, cluster: Cluster, network: Network | None) -> None:
+    def __init__(self, folder: Path, cluster: Cluster, network: Network | None, plugins: Sequence[str]) -> None:
         self.network = network
         site = _site(folder / "site")
         key = folder / "secrets.key"
@@ -127,7 +69,7 @@ class Fleet:
             if network is not None:
                 self.addresses[name] = network.add(name)
             within = network.within(name) if network is not None else ()
-            self.hosts[name] = host(name, "understudy", within=within)
+            self.hosts[name] = host(name, *plugins, within=within)
         self.operator = host("operator", within=network.within() if network is not None else ())
 
     def close(self) -> None:
@@ -138,10 +80,10 @@ class Fleet:
 
 
 @contextmanager
-def fleet(folder: Path) -> Iterator[Fleet]:
-    """A fleet whose agents are not running yet."""
+def fleet(folder: Path, *plugins: str) -> Iterator[Fleet]:
+    """A fleet whose agents are not running yet, and have these plugins beside the model."""
     with _network() as network, _cluster(network) as cluster:
-        made = Fleet(folder, cluster, network)
+        made = Fleet(folder, cluster, network, plugins)
         try:
             yield made
         finally:

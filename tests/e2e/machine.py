@@ -8,19 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from plugins.etcd.tests.cluster import keeper
 
 PATIENCE_SECONDS = 60.0
 CHARMS = Path(__file__).parents[1] / "charms"
 
 
 class Operator:
-    """An operator's commands on one machine, and what they show."""
+    """An operator's commands on one machine, and what they show; `within` is what each command line begins with."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, within: Sequence[str] = ()) -> None:
         self.folder, self.data_dir = folder, folder / "data"
+        self._within = within
         self._log = folder / "agent.log"
         foreign = ("UNDERCROFT", "NOTIFY", "WATCH", "JUJU")
         self.environment = {
@@ -32,7 +35,7 @@ class Operator:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command."""
         return subprocess.run(
-            [sys.executable, "-m", "undercroft", *words],
+            self._command(*words),
             env=self.environment,
             capture_output=True,
             text=True,
@@ -74,12 +77,15 @@ class Operator:
             for name, unit in self.units().items()
         }
 
+    def _command(self, *words: str) -> Sequence[str]:
+        return (*self._within, sys.executable, "-m", "undercroft", *words)
+
 
 class OneMachine(Operator):
-    """A machine with SQLite, and its agent."""
+    """A machine, with SQLite unless its config says otherwise, and its agent."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, within: Sequence[str] = ()) -> None:
+        super().__init__(folder, within=within)
         self.agent: subprocess.Popen[bytes] | None = None
         self._launched = 0
 
@@ -92,9 +98,8 @@ class OneMachine(Operator):
         """Start the agent, and do not wait until it is ready."""
         self._launched = len(self.log())
         with self._log.open("ab") as log:
-            self.agent = subprocess.Popen(
-                [sys.executable, "-m", "undercroft", "agent", *options], env=self.environment, stderr=log, stdout=log
-            )
+            argv = (*keeper(), *self._command("agent", *options))
+            self.agent = subprocess.Popen(argv, env=self.environment, stderr=log, stdout=log)
 
     def until_ready(self) -> None:
         """Wait until the agent that was launched last is ready."""
@@ -119,7 +124,7 @@ class OneMachine(Operator):
         expected = {_unit(name): said for name, said in wanted.items()}
         self.until(lambda: self.messages() == expected, f"the units say {expected}")
 
-    def until(self, condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    def until(self, condition: Callable[[], object], what: str = "so", seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until a condition holds."""
         give_up = time.monotonic() + seconds
         while not condition():

@@ -26,7 +26,7 @@ def world(tmp_path: Path) -> Iterator[Fleet]:
     """Two agents, and two applications that are related, each with a unit on either host."""
     if shutil.which("etcd") is None:
         pytest.skip(INSTALL)
-    with fleet(tmp_path) as made:
+    with fleet(tmp_path, "understudy") as made:
         for host in made.hosts.values():
             host.start()
         for name in ("token-source", "token-sink"):
@@ -75,7 +75,7 @@ def wait_until_heard(host: Host, of: str, **words: str) -> None:
 def wait_for_takeover(host: Host) -> float:
     """When the host's unit of token-source has become leader."""
     unit = source_of(host)
-    host.until(lambda: host.lines("claimed", unit=unit, leads=True), LEASE_SECONDS + SLACK_SECONDS)
+    host.until(lambda: host.lines("claimed", unit=unit, leads=True), seconds=LEASE_SECONDS + SLACK_SECONDS)
     return float(host.lines("claimed", unit=unit, leads=True)[0]["at"])
 
 
