@@ -21,12 +21,13 @@ INTRODUCTION = """\
 # The commands
 
 Everything is one command, `undercroft`, with a subcommand for each thing to do. This page has those of core. Installed
-plugins add theirs, which `undercroft --help` lists with the distribution that each comes from; `undercroft COMMAND
---help` explains any of them.
+plugins add theirs, which `undercroft --help` lists by the distribution that they come from; `undercroft COMMAND --help`
+explains any of them.
 
 `undercroft --help` and shell completion read names from the metadata of the installed distributions and import no
-plugin. Where a plugin claims a command that core has, core's is run; where two plugins claim one, that of the first
-distribution by name is. `undercroft plugins` and `undercroft check` report the other.
+plugin; what a command is for is the first sentence of its function's docstring, read from the source. Where a plugin
+claims a command that core has, core's is run; where two plugins claim one, that of the first distribution by name is.
+`undercroft plugins` and `undercroft check` report the other.
 
 ## Options of every command
 

@@ -36,14 +36,48 @@ def test_help_lists_cores_commands_with_what_they_are_for(undercroft: CommandLin
         assert command.summary in ran.out
 
 
+LIGHTHOUSE = '''
+    raise AssertionError("imported")
+
+    def beacon() -> None:
+        """Shine, for ships
+        that pass. Or do not.
+
+        Nobody reads this here.
+        """
+
+    def foghorn() -> None:
+        pass
+
+    def bell() -> None:
+        """Ring."""
+'''
+
+
 def test_help_lists_plugins_commands_without_importing_them(added: CommandLine, distributions: Distributions) -> None:
-    distributions.add("acme", modules={"throwaway_x": "raise AssertionError"}, commands={"beacon": "throwaway_x:b"})
+    names = ("beacon", "foghorn", "bell")
+    distributions.add(
+        "acme", modules={"throwaway_x": LIGHTHOUSE}, commands={name: f"throwaway_x:{name}" for name in names}
+    )
 
     ran = added("--help")
 
     assert ran.code == 0
-    assert "beacon " in ran.out
-    assert "from acme" in ran.out
+    _, _, listed = ran.out.partition("Commands of acme:\n")
+    assert listed.splitlines()[:3] == ["  beacon  Shine, for ships that pass", "  bell    Ring", "  and foghorn"]
+
+
+@pytest.mark.parametrize("module", ["throwaway_gone", "throwaway_gone.below", "throwaway_odd"])
+def test_help_lists_a_command_whose_source_cannot_be_read(
+    added: CommandLine, distributions: Distributions, module: str
+) -> None:
+    distributions.add("acme", modules={"throwaway_x": ""}, commands={"beacon": f"{module}:beacon"})
+    (distributions.folder / "throwaway_odd.py").write_bytes(b"\xff")
+
+    ran = added("--help")
+
+    assert ran.code == 0
+    assert "Commands of acme:\n  beacon\n" in ran.out
 
 
 def test_no_command_is_misuse(undercroft: CommandLine) -> None:

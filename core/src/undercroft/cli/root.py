@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from undercroft.cli.options import adopt
+from undercroft.cli.summaries import summaries
 from undercroft.cli.table import CORE_COMMANDS
 from undercroft.plugins.discovery import COMMANDS, EntryPoint, Installed
 
@@ -72,9 +73,16 @@ class Root(click.Group):
         """List the commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.summary) for name, command in sorted(CORE_COMMANDS.items())])
-        if self.added:
-            with formatter.section("Commands of installed plugins"):
-                formatter.write_dl([(name, f"from {point.distribution}") for name, point in sorted(self.added.items())])
+        said = summaries(self.added.values())
+        for distribution in sorted({point.distribution for point in self.added.values()}):
+            names = sorted(name for name, point in self.added.items() if point.distribution == distribution)
+            told = [(name, said[name]) for name in names if name in said]
+            untold = [name for name in names if name not in said]
+            with formatter.section(f"Commands of {distribution}"):
+                if told:
+                    formatter.write_dl(told)
+                if untold:
+                    formatter.write_text(f"{'and ' if told else ''}{', '.join(untold)}")
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the subcommand. What it returns is of no consequence: it exits with `ctx.exit` or by an error."""
