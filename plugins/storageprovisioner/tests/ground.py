@@ -21,6 +21,7 @@ from undercroft_model.units import remove_unit
 from undercroft_model.unitside.standpoint import Standpoint
 from undercroft_model.unitside.storage import OwnStorage
 from undercroft_storageprovisioner.plugin import Config, undercroft_storage_providers
+from undercroft_storageprovisioner.threads import Hangs
 from undercroft_storageprovisioner.worker import StorageProvisioner
 
 KEEPER = charm("keeper", storage={"data": StorageSpec(maximum=None)})
@@ -34,6 +35,7 @@ class Ground:
         self.agent = FakeAgent(config=Config(), process=SystemProcess(), data_dir=data_dir or folder / "agent")
         self.providers = undercroft_storage_providers(self.agent)
         self.devices = HostDevices(world.store, HostId.parse(HERE.id), clock=world.clock, rng=world.rng)
+        self.hangs = Hangs()
         self.facade = HostStorage(world.store, HostId.parse(HERE.id), clock=world.clock, rng=world.rng)
 
     @asynccontextmanager
@@ -47,6 +49,7 @@ class Ground:
             facade=self.facade,
             providers=self.providers,
             devices=self.devices,
+            hangs=self.hangs,
         )
         try:
             yield worker

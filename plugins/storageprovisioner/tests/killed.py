@@ -29,7 +29,7 @@ MOMENTS: dict[str, tuple[object, str]] = {
     "volume recorded": (HostStorage, "set_volume"),
     "loop device configured": (loops, "attach"),
     "attachment recorded": (HostStorage, "set_attached"),
-    "note written": (formatting, "write_atomic"),
+    "note written": (formatting, "write_note"),
     "mkfs run": (SystemProcess, "run"),
     "filesystem recorded": (HostStorage, "set_filesystem"),
     "mounted": (mounts, "mount"),

@@ -132,9 +132,10 @@ class OnLoops:
         assert isinstance(params.entity, FilesystemId)
         assert params.path is not None
         device = await self._device(params.entity)
-        return await self._filesystems.attach(
-            params.entity, device, params.path, kind=self._kind, read_only=params.read_only
+        info, _ = await self._filesystems.attach(
+            params.entity, device, params.path, kind=self._kind, policy="repair", read_only=params.read_only
         )
+        return info
 
     async def detach(self, params: AttachParams) -> None:
         """In reverse."""

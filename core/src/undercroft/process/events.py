@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from undercroft.clock import alarm
+from undercroft.clock import SystemClock, alarm
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.worker import Clock
@@ -17,14 +17,18 @@ def happened(event: asyncio.Future[None]) -> None:
         event.set_result(None)
 
 
-async def settled(event: asyncio.Future[None]) -> asyncio.CancelledError | None:
-    """Wait for the event whatever happens; gives the cancellation that came meanwhile, if any."""
+async def settled(event: asyncio.Future[None], *, seconds: float | None = None) -> asyncio.CancelledError | None:
+    """Wait for the event whatever happens, or this long; gives the cancellation that came meanwhile, if any."""
     cancelled: asyncio.CancelledError | None = None
-    while not event.done():
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    timer = None if seconds is None else alarm(SystemClock(), seconds, lambda: happened(over))
+    while not event.done() and not over.done():
         try:
-            await asyncio.wait((event,))
+            await asyncio.wait((event, over), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError as error:
             cancelled = error
+    if timer is not None:
+        timer.cancel()
     return cancelled
 
 

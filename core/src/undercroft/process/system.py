@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.worker import Clock
 
 DRAIN_SECONDS = 1.0
+KILL_SECONDS = 30.0
+"""How long the kernel has to end what was killed; a program that hangs in it is left to it then."""
 
 
 class OutputTooLargeError(UndercroftError):
@@ -77,8 +79,10 @@ class SystemProcess:
             await within(self._clock, DRAIN_SECONDS, child.drained, child.overfull)
             if child.overfull.done():
                 raise OutputTooLargeError(child.command, self._max_output)
-        except BaseException:
+        except BaseException as error:
             await child.end(kill=True)
+            if child.is_left and isinstance(error, TimeoutError):
+                raise TimeoutError(f"{error}; it hangs in the kernel, and has not ended") from error
             raise
         await child.end()
         done = Completed(tuple(argv), child.returncode, child.stdout.data(), child.stderr.data())
@@ -100,6 +104,8 @@ class Child:
         max_output: int,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self.is_left = False
+        """It was killed and has not ended: what hangs in the kernel is reaped when it does."""
         self.exited: asyncio.Future[None] = self._loop.create_future()
         self.drained: asyncio.Future[None] = self._loop.create_future()
         self.overfull: asyncio.Future[None] = self._loop.create_future()
@@ -124,13 +130,15 @@ class Child:
         """Reap the leader, which has ended or is killed now with its whole group, and let go of the pipes.
 
         Waits for the kernel even if it is cancelled meanwhile, and passes the cancellation on afterwards: nothing that
-        is still running, and no zombie, is left behind.
+        is still running, and no zombie, is left behind; but for what hangs in the kernel, for `KILL_SECONDS` only.
         """
         if kill:
             self._leader.kill_group()
-        cancelled = await settled(self.exited)
-        self._loop.remove_reader(self._leader.pidfd)
-        self._leader.reap()
+        cancelled = await settled(self.exited, seconds=KILL_SECONDS if kill else None)
+        self.is_left = not self.exited.done()
+        if not self.is_left:
+            self._loop.remove_reader(self._leader.pidfd)
+            self._leader.reap()
         self.stdout.close()
         self.stderr.close()
         if self._input is not None:
@@ -140,6 +148,8 @@ class Child:
 
     def _on_exit(self) -> None:
         self._loop.remove_reader(self._leader.pidfd)
+        if self.is_left:
+            self._leader.reap()
         happened(self.exited)
 
     def _on_output(self) -> None:

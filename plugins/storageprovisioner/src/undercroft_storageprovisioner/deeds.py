@@ -211,8 +211,9 @@ class Deeds:
             kind = (known.kind if known is not None else "") or filesystem.attributes.get("fs", "")
             uuid = known.uuid if known is not None else ""
             policy = "never" if mounted.read_only else filesystem.attributes.get("fsck", "repair")
-            said = await self._managed.check(entity, device, path, kind=kind, uuid=uuid, policy=policy)
-            info = await self._managed.attach(entity, device, path, kind=kind, read_only=mounted.read_only, uuid=uuid)
+            info, said = await self._managed.attach(
+                entity, device, path, kind=kind, policy=policy, read_only=mounted.read_only, uuid=uuid
+            )
         else:
             info = await self._sources.of_filesystem(filesystem).attach(
                 _mounted(entity, filesystem, mounted, machine, path)

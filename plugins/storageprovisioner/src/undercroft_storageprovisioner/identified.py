@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft.files import in_thread
 from undercroft.linux.devices import Target, device_path, match
 from undercroft_hookspecs import PermanentError
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undercroft.clock import SystemClock
-from undercroft.files import in_thread
 from undercroft.linux import signature
 from undercroft_hookspecs import AttachInfo, FilesystemInfo, PermanentError
 from undercroft_storageprovisioner.linux import mounts
 from undercroft_storageprovisioner.linux.checking import Checker
-from undercroft_storageprovisioner.linux.formatting import KINDS, Formatter, Kind, Wish
+from undercroft_storageprovisioner.linux.formatting import KINDS, Formatter, Kind, Wish, size_of
 from undercroft_storageprovisioner.linux.growing import Grower
+from undercroft_storageprovisioner.linux.mounting import Mounting, detach, verify
 from undercroft_storageprovisioner.names import file_name
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
-    from undercroft.linux.mountinfo import Mount
     from undercroft_hookspecs import Clock, FilesystemId, ModelId, Process
 
 MIB = 1024 * 1024
@@ -40,8 +39,7 @@ class ManagedFilesystems:
         Raises:
             PermanentError: the device holds something else, or such filesystems are not known.
         """
-        await self._formatter.ensure(device, self._wish(filesystem, kind, label))
-        size = await in_thread(_size, device)
+        size = await self._formatter.ensure(device, self._wish(filesystem, kind, label))
         return FilesystemInfo(provider_id=file_name(filesystem), size_mib=size // MIB)
 
     async def adopt(self, filesystem: FilesystemId, device: Path) -> FilesystemInfo:
@@ -50,48 +48,47 @@ class ManagedFilesystems:
         Raises:
             PermanentError: it is not one filesystem of a kind that is known.
         """
-        found = [each for each in await signature.probe(device) if each.usage != "table"]
+        found = [each for each in await in_thread(signature.read, device) if each.usage != "table"]
         if len(found) != 1 or found[0].type not in KINDS or not found[0].uuid:
             what = ", ".join(f"{each.type} {each.uuid}".strip() for each in found) or "nothing that is known"
             raise PermanentError(f"{device} cannot be imported: it is to hold one of {', '.join(KINDS)}, not {what}")
-        size = await in_thread(_size, device)
+        size = await in_thread(size_of, device)
         name = file_name(filesystem)
         return FilesystemInfo(provider_id=name, size_mib=size // MIB, kind=found[0].type, uuid=found[0].uuid)
 
-    async def check(
-        self, filesystem: FilesystemId, device: Path, path: Path, *, kind: str, policy: str, uuid: str = ""
-    ) -> str:
-        """Put the filesystem right before it is mounted, if it is not; says what was found, else nothing.
-
-        Raises:
-            PermanentError: it is damaged, or another one.
-        """
-        wish = self._wish(filesystem, kind, "")
-        if await in_thread(mounts.at, path) is not None:
-            return ""
-        await self._refuse_other(device, wish, uuid)
-        return await self._checker.put_right(device, wish.kind, policy)
-
     async def attach(
-        self, filesystem: FilesystemId, device: Path, path: Path, *, kind: str, read_only: bool, uuid: str = ""
-    ) -> AttachInfo:
+        self,
+        filesystem: FilesystemId,
+        device: Path,
+        path: Path,
+        *,
+        kind: str,
+        policy: str,
+        read_only: bool,
+        uuid: str = "",
+    ) -> tuple[AttachInfo, str]:
         """Mount the filesystem, or see that it is mounted: it, and nothing else. `uuid` is that of an imported one.
 
+        It is put right before if it is not, as `policy` says: with it comes what was found, else nothing.
+
         Raises:
-            PermanentError: something else is mounted there, or on the device.
+            PermanentError: something else is mounted there, or on the device, or it is damaged.
         """
-        wish = self._wish(filesystem, kind, "")
-        there = await in_thread(mounts.at, path)
-        if there is None:
-            await self._refuse_other(device, wish, uuid)
-            await self._mount(device, path, wish.kind, read_only=read_only)
-            there = await in_thread(mounts.at, path)
-        await in_thread(_verify, there, device, path)
-        return AttachInfo(path=str(path), read_only=read_only)
+        wish, said = self._wish(filesystem, kind, ""), ""
+        wanted = Mounting(device, path, wish.kind, uuid or str(wish.uuid), read_only=read_only)
+        try:
+            is_there = await in_thread(wanted.mount_if_clean, is_checked=policy != "never")
+            if not is_there:
+                said = await self._checker.put_right(device, wish.kind, policy)
+                await in_thread(wanted.mount)
+        except OSError as error:
+            await self._blame(error, device, wish.kind)
+            raise
+        return AttachInfo(path=str(path), read_only=read_only), said
 
     async def detach(self, device: Path | None, path: Path) -> None:
         """Unmount the filesystem; nothing if it is not mounted there. What else is mounted there stays."""
-        await in_thread(_detach, device, path)
+        await in_thread(detach, device, path)
 
     async def grow(self, device: Path, path: Path, *, kind: str, read_only: bool) -> int:
         """Have the mounted filesystem fill the volume's device; gives its size in MiB.
@@ -100,30 +97,20 @@ class ManagedFilesystems:
             MountBusyError: it has to be unmounted for that, and somebody uses it.
             PermanentError: something else is mounted there, it is damaged, or a program is missing.
         """
-        await in_thread(_verify, await in_thread(mounts.at, path), device, path)
+        await in_thread(verify, await in_thread(mounts.at, path), device, path)
         await self._grower.grow(device, path, kind or DEFAULT_KIND, read_only=read_only)
-        return await in_thread(_size, device) // MIB
+        return await in_thread(size_of, device) // MIB
 
     async def trim(self, path: Path) -> None:
         """Have the mounted filesystem tell the volume's device what it does not use."""
         await self._grower.trim(path)
 
-    async def _mount(self, device: Path, path: Path, kind: str, *, read_only: bool) -> None:
-        try:
-            await in_thread(mounts.mount, str(device), path, kind, read_only=read_only)
-        except OSError as error:
-            if error.errno not in (errno.EUCLEAN, errno.EIO):
-                raise
+    async def _blame(self, error: OSError, device: Path, kind: str) -> None:
+        """Raise PermanentError if it is the filesystem that the kernel does not like: what else fails may pass."""
+        if error.errno in (errno.EUCLEAN, errno.EIO):
             said = await self._checker.what_is_wrong(device, kind)
-            if not said:  # What failed was the mount, or the device: that may pass.
-                raise
-            raise PermanentError(f"{device} is damaged, and the kernel does not mount it; {said}") from error
-
-    async def _refuse_other(self, device: Path, wish: Wish, uuid: str) -> None:
-        wanted, found = uuid or str(wish.uuid), await signature.probe(device)
-        if not any(each.uuid.lower() == wanted.lower() for each in found if each.uuid):
-            what = ", ".join(f"{each.type} {each.uuid}".strip() for each in found) or "nothing"
-            raise PermanentError(f"{device} is not mounted: it was to hold {wish.kind} {wanted}, and holds {what}")
+            if said:
+                raise PermanentError(f"{device} is damaged, and the kernel does not mount it; {said}") from error
 
     def _wish(self, filesystem: FilesystemId, kind: str, label: str) -> Wish:
         wanted = kind or DEFAULT_KIND
@@ -141,40 +128,3 @@ def _kind(text: str) -> Kind:
             return "btrfs"
         case _:
             return "ext4"
-
-
-def _size(device: Path) -> int:
-    opened = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.lseek(opened, 0, os.SEEK_END)
-    finally:
-        os.close(opened)
-
-
-def _is_of(mount: Mount, device: Path) -> bool:
-    """Whether a mount is the device's. A btrfs has a number of its own: there the name has to do, which is ours."""
-    try:
-        number = device.stat().st_rdev
-    except FileNotFoundError:
-        return False
-    return os.makedev(mount.major, mount.minor) == number or (mount.major == 0 and mount.source == str(device))
-
-
-def _verify(mount: Mount | None, device: Path, path: Path) -> None:
-    if mount is None:
-        raise PermanentError(f"{path} is not mounted, though the kernel took the mount")
-    if not _is_of(mount, device):
-        raise PermanentError(
-            f"{path} is taken: {mount.source} ({mount.filesystem_type}) is mounted there, not {device}"
-        )
-    if mount.root != "/":
-        raise PermanentError(f"{path} shows {mount.root} of {device}, and not all of it")
-
-
-def _detach(device: Path | None, path: Path) -> None:
-    there = mounts.at(path)
-    if there is not None and device is not None and _is_of(there, device):
-        mounts.unmount(path)
-        there = mounts.at(path)
-    if there is None:
-        mounts.remove_mount_point(path)

@@ -43,6 +43,9 @@ def undercroft_config() -> type[msgspec.Struct]:
 @hookimpl
 def undercroft_manifolds(agent: Agent) -> Mapping[str, Manifold]:
     """The worker `storage-provisioner`, which is told by `model` what is wanted."""
+    from undercroft_storageprovisioner.threads import Hangs  # noqa: PLC0415 - Late: other commands should not pay.
+
+    hangs = Hangs()
 
     def start(context: Context) -> Worker:
         placement, facade = context.get("model", PlacementFacade), context.get("model", ProvisionerFacade)
@@ -61,6 +64,7 @@ def undercroft_manifolds(agent: Agent) -> Mapping[str, Manifold]:
             facade=facade,
             providers=providers,
             devices=context.get("model", BlockDeviceView),
+            hangs=hangs,
         )
 
     return {"storage-provisioner": Manifold(start=start, inputs=("model",))}

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from undercroft.files import in_thread
 from undercroft_hookspecs import FilesystemId, Usage
 from undercroft_hookspecs.storage import Measures
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,38 +6,39 @@ import asyncio
 import contextlib
 import logging
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from undercroft import SimpleWorker
 from undercroft.clock import alarm
-from undercroft.files import in_thread
 from undercroft.linux import mountinfo
 from undercroft_hookspecs import FilesystemId, NotFoundError, NotValidError, PermanentError, StoreUnavailable, VolumeId
 from undercroft_hookspecs.state import Status
+from undercroft_hookspecs.storage_facades import WantedStorage
 from undercroft_storageprovisioner.deeds import Deeds
-from undercroft_storageprovisioner.identified import find, is_identified
 from undercroft_storageprovisioner.plan import Actual, Deed, Kind, Step, plan
 from undercroft_storageprovisioner.retries import Retries
 from undercroft_storageprovisioner.schedule import trim_due
+from undercroft_storageprovisioner.sight import Sight
+from undercroft_storageprovisioner.threads import Hangs, in_thread
+from undercroft_storageprovisioner.turns import Turns
 from undercroft_storageprovisioner.usage import Gauges, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
+    from pathlib import Path
 
     from undercroft import Stop
     from undercroft_hookspecs import (
         Agent,
         AttachInfo,
-        BlockDevice,
         BlockDeviceView,
         ModelId,
         PlacementFacade,
         StorageProvider,
     )
-    from undercroft_hookspecs.storage_facades import ProvisionerFacade, WantedStorage
+    from undercroft_hookspecs.storage_facades import ProvisionerFacade
     from undercroft_storageprovisioner.plugin import Config
 
 NO_STATUS = Status(current="", since=datetime.fromtimestamp(0, UTC))
@@ -48,7 +49,10 @@ _log = logging.getLogger(__name__)
 
 
 class StorageProvisioner:
-    """Runs until killed; every step under way is cancelled then, and taken again after the next start."""
+    """Runs until killed; every step under way is cancelled then, and taken again after the next start.
+
+    `hangs` is of the whole agent: what hangs in the kernel outlives the worker that began it.
+    """
 
     def __init__(
         self,
@@ -60,11 +64,12 @@ class StorageProvisioner:
         # Any: each provider has a struct of attributes of its own.
         providers: Mapping[str, StorageProvider[Any]],
         devices: BlockDeviceView | None = None,
+        hangs: Hangs | None = None,
     ) -> None:
-        self._devices = devices
+        self._devices, self._hangs = devices, hangs or Hangs()
         self._agent, self._config = agent, config
         self._placement, self._facade, self._providers = placement, facade, providers
-        self._room = asyncio.Semaphore(config.parallel)
+        self._turns = Turns(config.parallel, agent.clock)
         self._models: dict[ModelId, ModelStorage] = {}
         self._gauges = Gauges(agent.meter)
         self._worker = SimpleWorker(self._run, name="storage-provisioner", grace=0, clock=agent.clock)
@@ -114,7 +119,8 @@ class StorageProvisioner:
             self._facade,
             deeds,
             retries,
-            room=self._room,
+            turns=self._turns,
+            hangs=self._hangs,
             clock=self._agent.clock,
             config=self._config,
             gauges=self._gauges,
@@ -132,23 +138,19 @@ class ModelStorage:
         deeds: Deeds,
         retries: Retries,
         *,
-        room: asyncio.Semaphore,
+        turns: Turns,
+        hangs: Hangs,
         clock: Any,  # Clock: `alarm` takes it as it is.
         config: Config,
         gauges: Gauges,
         view: BlockDeviceView | None,
     ) -> None:
         self._model, self._facade, self._deeds, self._retries = model, facade, deeds, retries
-        self._room, self._clock, self._config, self._gauges = room, clock, config, gauges
-        self._view = view
-        self._seen: Sequence[BlockDevice] | None = None
-        """This host's devices as last told; None: nobody has told."""
-        self._changed, self._mounted = asyncio.Event(), asyncio.Event()
+        self._turns, self._hangs, self._clock = turns, hangs, clock
+        self._config, self._gauges, self._view = config, gauges, view
+        self._changed, self._unsure, self._mounted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._wanted: WantedStorage | None = None
-        self._devices: dict[str, str] = {}
-        """By volume, the name of the device that it was seen to be."""
-        self._mounts: dict[str, str] = {}
-        """By filesystem, where it was seen to be mounted; empty for one that is a folder and no mount."""
+        self._sight = Sight()
         self._busy: dict[tuple[Kind, str], Step] = {}
         self._volumes_in_use: dict[tuple[Kind, str], str] = {}
         """By what is busy, the volume that it is at work on."""
@@ -156,22 +158,27 @@ class ModelStorage:
     def report(self) -> dict[str, object]:
         """What is attached, what is being done, and what has failed."""
         return {
-            "volumes": dict(sorted(self._devices.items())),
-            "filesystems": dict(sorted(self._mounts.items())),
+            **self._sight.report(),
             "doing": [str(step) for step in self._busy.values()],
             "failed": self._retries.report(),
         }
 
     async def go_on(self) -> None:
         """Follow what is wanted until cancelled, or the model is gone."""
-        async with asyncio.TaskGroup() as group, mountinfo.watch(self._changed.set):
+        async with asyncio.TaskGroup() as group, mountinfo.watch(self._unsure.set):
             following = group.create_task(self._follow(), name=f"follow the storage of {self._model}")
-            measuring = group.create_task(self._measure(), name=f"measure the storage of {self._model}")
-            seeing = group.create_task(self._see(), name=f"see the devices of {self._model}")
+            besides = [
+                group.create_task(work, name=f"{what} of {self._model}")
+                for work, what in (
+                    (self._measure(), "measure the storage"),
+                    (self._see(), "see the devices"),
+                    (self._look(), "look at the storage"),
+                )
+            ]
             try:
                 await self._work(group, following)
             finally:
-                for task in (following, measuring, seeing):
+                for task in (following, *besides):
                     task.cancel()
 
     async def _follow(self) -> None:
@@ -186,28 +193,32 @@ class ModelStorage:
             return
         async with self._view.watch_block_devices() as states:
             async for devices in states:
-                self._seen = devices
-                self._changed.set()
+                self._sight.hosts = devices
+                self._unsure.set()
 
     async def _work(self, group: asyncio.TaskGroup, following: asyncio.Task[None]) -> None:
         following.add_done_callback(lambda _: self._changed.set())
         while not following.done():
             await self._next_change()
-            await self._look()
             wanted = self._wanted
             if wanted is None or wanted.machine is None:
                 continue
             steps = plan(wanted, self._actual(wanted))
             self._retries.keep(frozenset(steps))
             for step in steps:
-                if self._is_free(step) and self._retries.is_due(step, about(step, wanted)):
+                if self._is_free(step) and self._retries.is_due(step, self._about(step, wanted)):
                     self._begin(step, wanted)
                     group.create_task(self._take(step, wanted), name=f"{step} of {self._model}")
 
     def _is_free(self, step: Step) -> bool:
-        """Whether nothing is being done about the entity, nor on the volume that is to be taken away."""
+        """Whether nothing is being done about the entity, nor hangs, nor is on the volume that is to be taken away."""
         in_use = step.deed is Deed.DETACH and step.kind is Kind.VOLUME and step.entity in self._volumes_in_use.values()
-        return (step.kind, step.entity) not in self._busy and not in_use
+        is_busy = (step.kind, step.entity) in self._busy or self._hangs.hangs(self._key(step))
+        return not is_busy and not in_use
+
+    def _key(self, step: Step) -> Hashable:
+        """What a call is about that hangs."""
+        return (str(self._model), step.kind, step.entity)
 
     def _begin(self, step: Step, wanted: WantedStorage) -> None:
         key = (step.kind, step.entity)
@@ -217,10 +228,27 @@ class ModelStorage:
             self._volumes_in_use[key] = filesystem.volume
 
     async def _next_change(self) -> None:
-        """Wait until something has changed, a failure is due again, or it is time for a look at everything."""
+        """Wait until something has changed, or a failure is due again."""
         due = self._retries.next_seconds(besides=self._busy.keys())
-        pause = self._config.resync_seconds if due is None else min(due, self._config.resync_seconds)
-        await self._wait(self._changed, pause)
+        await self._wait(self._changed, self._config.resync_seconds if due is None else due)
+
+    async def _look(self) -> None:
+        """See whether what is attached still is, when mounts or devices have changed, and now and then."""
+        due = self._clock.monotonic() + self._config.resync_seconds
+        while True:
+            await self._wait(self._unsure, max(0.0, due - self._clock.monotonic()))
+            is_due = self._clock.monotonic() >= due
+            wanted = self._wanted or WantedStorage()
+            places = {name: str(self._deeds.place(each)) for name, each in wanted.filesystem_attachments.items()}
+            try:
+                has_changed = await self._sight.look(wanted, places, self._busy.keys(), is_whole=is_due)
+            except (OSError, TimeoutError) as error:
+                _log.warning("cannot see what is attached of model %s: %s", self._model, error)
+                has_changed = False
+            if is_due or has_changed:
+                self._changed.set()
+            if is_due:
+                due = self._clock.monotonic() + self._config.resync_seconds
 
     async def _wait(self, event: asyncio.Event, seconds: float) -> None:
         timer = alarm(self._clock, seconds, event.set)
@@ -241,7 +269,7 @@ class ModelStorage:
         places = {
             name: mounted.info.path
             for name, mounted in wanted.filesystem_attachments.items()
-            if name in self._mounts and mounted.info is not None and mounted.info.path
+            if name in self._sight.mounts and mounted.info is not None and mounted.info.path
         }
         # The edge to providers, and to a store that may be away: the next look is in a minute.
         try:
@@ -255,42 +283,14 @@ class ModelStorage:
 
     def _actual(self, wanted: WantedStorage) -> Actual:
         due = trim_due(wanted.filesystems.values(), self._clock.now())
-        return Actual(volumes=frozenset(self._devices), filesystems=frozenset(self._mounts), trim_due=due)
-
-    async def _look(self) -> None:
-        """Forget what is not there any more: somebody has unmounted it, or a device has vanished.
-
-        What is being worked on, or was meanwhile, is as its step leaves it.
-        """
-        mounts, devices, before = dict(self._mounts), dict(self._devices), set(self._busy)
-        mounted, there = await in_thread(_seen, frozenset(devices.values()))
-        for name, path in mounts.items():
-            is_still = self._mounts.get(name) == path and not {(Kind.FILESYSTEM, name)} & (before | self._busy.keys())
-            if path and path not in mounted and is_still:
-                _log.warning("filesystem %s is not mounted on %s any more", name, path)
-                del self._mounts[name]
-        for name, device in devices.items():
-            is_still = self._devices.get(name) == device and not {(Kind.VOLUME, name)} & (before | self._busy.keys())
-            if device and is_still and not self._is_still(name, device, there):
-                _log.warning("volume %s is not %s any more", name, device)
-                del self._devices[name]
-
-    def _is_still(self, volume: str, device: str, there: set[str]) -> bool:
-        """Whether a volume is the device that it was; of one that is known by what it is, the disk manager knows."""
-        wanted = self._wanted
-        record = wanted.volumes.get(volume) if wanted is not None else None
-        held = wanted.volume_attachments.get(volume) if wanted is not None else None
-        if self._seen is None or record is None or held is None or held.info is None:
-            return device in there
-        if not is_identified(record, held.info):
-            return device in there
-        found = find(self._seen, record, held.info)
-        return found is not None and found.device_name == device
+        sight = self._sight
+        return Actual(volumes=frozenset(sight.devices), filesystems=frozenset(sight.mounts), trim_due=due)
 
     async def _take(self, step: Step, wanted: WantedStorage) -> None:
         try:
-            async with self._room, asyncio.timeout(STEP_SECONDS):
-                info = await self._deeds.take(step, wanted)
+            with self._hangs.about(self._key(step), lambda: self._came_back(step)):
+                async with self._turns.turn(), asyncio.timeout(STEP_SECONDS):
+                    info = await self._deeds.take(step, wanted)
         # The edge to providers, which are anybody's: what they raise is the entity's trouble, not the worker's.
         except Exception as error:
             await self._failed(step, wanted, error)
@@ -302,18 +302,25 @@ class ModelStorage:
             self._volumes_in_use.pop((step.kind, step.entity), None)
             self._changed.set()
 
+    def _came_back(self, step: Step) -> None:
+        """A call that hung is over: what it was to do can be taken up again at once."""
+        self._retries.succeeded(step)
+        self._changed.set()
+
     async def _note(self, step: Step, info: AttachInfo | None) -> None:
-        attached = self._devices if step.kind is Kind.VOLUME else self._mounts
         if step.deed in _CARE:
             return
         if step.deed is not Deed.ATTACH:
-            attached.pop(step.entity, None)
-        elif info is not None and step.kind is Kind.VOLUME:
-            attached[step.entity] = info.device_name
+            self._sight.forget(step)
         elif info is not None:
-            mounted = await in_thread(lambda: {mount.target for mount in mountinfo.read()})
-            attached[step.entity] = info.path if info.path in mounted else ""
-            self._mounted.set()
+            await self._sight.note(step, info)
+            if step.kind is Kind.FILESYSTEM:
+                self._mounted.set()
+
+    def _about(self, step: Step, wanted: WantedStorage) -> object:
+        """What a step is about, and what is in its way: when that has changed, it is tried again."""
+        in_the_way = self._sight.instead.get(step.entity) if step.kind is Kind.FILESYSTEM else None
+        return (about(step, wanted), in_the_way)
 
     async def _failed(self, step: Step, wanted: WantedStorage, error: Exception) -> None:
         if self._wanted is not None and about(step, wanted) != about(step, self._wanted):
@@ -323,7 +330,11 @@ class ModelStorage:
         reason = str(error) or type(error).__name__
         if isinstance(error, TimeoutError) and not str(error):
             reason = f"it took longer than {STEP_SECONDS:.0f} s"
-        self._retries.failed(step, about(step, wanted), reason, final=final)
+        if step.kind is Kind.FILESYSTEM and step.deed is Deed.ATTACH:
+            place = self._deeds.place(wanted.filesystem_attachments[step.entity])
+            with contextlib.suppress(OSError):
+                await self._sight.see_instead(step.entity, str(place))
+        self._retries.failed(step, self._about(step, wanted), reason, final=final)
         _log.warning("cannot %s of model %s: %s", step, self._model, reason)
         entity = VolumeId.parse(step.entity) if step.kind is Kind.VOLUME else FilesystemId.parse(step.entity)
         current = _current(step, wanted) if step.deed in _CARE else "error" if final else _MEANWHILE[step.deed]
@@ -362,16 +373,3 @@ def about(step: Step, wanted: WantedStorage) -> object:
         mounted,
         wanted.volume_attachments.get(filesystem.volume) if filesystem is not None else None,
     )
-
-
-def _seen(devices: frozenset[str]) -> tuple[set[str], set[str]]:
-    """What is mounted on, and which of these devices are there."""
-    return {mount.target for mount in mountinfo.read()}, {device for device in devices if device and _is_there(device)}
-
-
-def _is_there(device: str) -> bool:
-    """Whether a device is there and has a size: a loop device without a file has none."""
-    try:
-        return int(Path("/sys/class/block", device, "size").read_text()) > 0
-    except (OSError, ValueError):
-        return False

@@ -11,8 +11,8 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from undercroft.files import in_thread
 from undercroft_hookspecs import CommandFailedError, PermanentError
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class Checker:
         """
         if kind != "ext4" or policy == "never" or not await self._is_free(device):
             return ""
-        is_unclean, has_errors = await in_thread(_state, device)
+        is_unclean, has_errors = await in_thread(state, device)
         if not is_unclean and not has_errors:
             return ""
         if policy == "check":
@@ -78,7 +78,7 @@ class Checker:
         its end: until then the filesystem looks as if it had not been unmounted.
         """
         waited = 0.0
-        while await in_thread(_is_taken, device):
+        while await in_thread(is_taken, device):
             if waited >= FREE_SECONDS:
                 return False
             await self._clock.sleep(LOOK_SECONDS)
@@ -120,7 +120,8 @@ def _said(done: Completed) -> str:
     return " ".join(text.split())[-_SAID:]
 
 
-def _is_taken(device: Path) -> bool:
+def is_taken(device: Path) -> bool:
+    """Whether somebody has a device for himself, as a mount has."""
     try:
         os.close(os.open(device, os.O_RDONLY | os.O_EXCL | os.O_CLOEXEC))
     except OSError as error:
@@ -128,7 +129,7 @@ def _is_taken(device: Path) -> bool:
     return False
 
 
-def _state(device: Path) -> tuple[bool, bool]:
+def state(device: Path) -> tuple[bool, bool]:
     """Whether ext4's journal is to be replayed, and whether it says that it has errors."""
     opened = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     try:

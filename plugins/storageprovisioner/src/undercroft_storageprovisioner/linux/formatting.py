@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 from uuid import UUID, uuid5
 
-from undercroft.files import in_thread, write_atomic
 from undercroft.linux import signature
 from undercroft_hookspecs import PermanentError
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import Process
@@ -27,11 +28,12 @@ KINDS: tuple[str, ...] = get_args(Kind)
 NAMESPACE = UUID("f2b0a52c-0c39-4d0f-8a2b-6f1d8a3f5c11")
 """Of the names from which filesystems' UUIDs are made."""
 MKFS_SECONDS = 600.0
-PROBE_SECONDS = 30.0
 
 MIB = 1024 * 1024
 _BACKUPS = tuple(1024 * (1 + 8192 * n) for n in (1, 3, 5, 7)) + tuple(4096 * 32768 * n for n in (1, 3, 5, 7, 9))
 """Where ext4 keeps copies of its superblock, with blocks of 1 and of 4 KiB."""
+_XFS_IN_PROGRESS = 126
+"""Where xfs has `sb_inprogress`, one byte."""
 _LABEL_BYTES = {"ext4": 16, "xfs": 12, "btrfs": 255}
 _PACKAGES = {"ext4": "e2fsprogs", "xfs": "xfsprogs", "btrfs": "btrfs-progs"}
 
@@ -56,55 +58,125 @@ class Formatter:
     def __init__(self, process: Process, notes: Path) -> None:
         self._process, self._notes = process, notes
 
-    async def ensure(self, device: Path, wish: Wish) -> None:
-        """Have the device hold the filesystem that is wished for; nothing if it does.
+    async def ensure(self, device: Path, wish: Wish) -> int:
+        """Have the device hold the filesystem that is wished for; nothing if it does. Gives the device's size.
 
         Raises:
             PermanentError: there is something else on it, or the program that makes such filesystems is missing.
         """
         note = self._notes / str(wish.uuid)
-        if await self._is_ours(device, wish):
-            await in_thread(note.unlink, missing_ok=True)
-            return
-        is_half_made = await in_thread(note.exists)
-        if not is_half_made:
-            await self._prove_empty(device)
-            await in_thread(self._notes.mkdir, mode=0o700, parents=True, exist_ok=True)
-            await write_atomic(note, f"{device}\n".encode())
-        await self._make(device, wish, again=is_half_made)
-        if not await self._is_ours(device, wish):
-            raise PermanentError(f"{device} does not hold what mkfs.{wish.kind} was to make on it")
-        await in_thread(note.unlink, missing_ok=True)
-
-    async def _is_ours(self, device: Path, wish: Wish) -> bool:
-        found = await signature.probe(device)
-        return any(each.uuid.lower() == str(wish.uuid) for each in found if each.uuid)
-
-    async def _prove_empty(self, device: Path) -> None:
-        """Two looks that know nothing of one another have to agree that there is nothing."""
-        found = await signature.probe(device)
-        if found:
-            names = ", ".join(f"{each.type} {each.uuid}".strip() for each in found)
-            raise PermanentError(
-                f"{device} is not formatted, for it holds {names}: empty it if that can go (wipefs -a)"
-            )
-        offset = await in_thread(_first_content, device)
-        if offset is not None:
-            message = (
-                f"{device} is not formatted, for there is something at byte {offset}, though no filesystem is known"
-            )
-            raise PermanentError(f"{message}: empty it if that can go (blkdiscard -z)")
+        with Lock() as lock:
+            begun = await in_thread(_begin, device, wish, note, lock)
+            if begun is not None:
+                await self._make(device, wish, again=begun)
+        return await in_thread(_end, device, wish, note)
 
     async def _make(self, device: Path, wish: Wish, *, again: bool) -> None:
         argv = _mkfs(device, wish, again=again)
-        held = await in_thread(_locked, device)
         try:
             await self._process.run(argv, timeout=MKFS_SECONDS)
         except LookupError as error:
             message = f"cannot make {wish.kind}: {argv[0]} is missing; install {_PACKAGES[wish.kind]}"
             raise PermanentError(message) from error
-        finally:
-            os.close(held)
+
+
+class Lock:
+    """A device's lock: while it is held, udev does not look at the device (systemd.io/BLOCK_DEVICE_LOCKING)."""
+
+    def __init__(self) -> None:
+        self._opened, self._is_over, self._turn = -1, False, threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._turn:
+            self._is_over = True
+            if self._opened >= 0:
+                os.close(self._opened)
+
+    def take(self, device: Path) -> None:
+        """Take it, in a thread: udev may have it just then. It is held to the end of the block, if that is to come."""
+        opened = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(opened)
+            raise
+        with self._turn:
+            if self._is_over:
+                os.close(opened)
+            else:
+                self._opened = opened
+
+
+def holds(device: Path, uuid: str) -> bool:
+    """Whether a device holds a filesystem of that UUID, all of it."""
+    found = [each for each in signature.read(device) if each.uuid.lower() == uuid.lower()]
+    return bool(found) and not (found[0].type == "xfs" and _is_half_made_xfs(device))
+
+
+def _is_half_made_xfs(device: Path) -> bool:
+    """Whether mkfs.xfs has not come to its end: the mark of that is what it takes away last."""
+    opened = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(opened, 1, _XFS_IN_PROGRESS) != b"\0"
+    finally:
+        os.close(opened)
+
+
+def _begin(device: Path, wish: Wish, note: Path, lock: Lock) -> bool | None:
+    """Prove that a device can be formatted, and note that it is going to be.
+
+    None if it holds what is wished for; else whether that was begun before, and not ended.
+    """
+    if holds(device, str(wish.uuid)):
+        return None
+    again = note.exists()
+    if not again:
+        _prove_empty(device)
+        write_note(note)
+    lock.take(device)
+    return again
+
+
+def _end(device: Path, wish: Wish, note: Path) -> int:
+    if not holds(device, str(wish.uuid)):
+        raise PermanentError(f"{device} does not hold what mkfs.{wish.kind} was to make on it")
+    note.unlink(missing_ok=True)
+    return size_of(device)
+
+
+def write_note(note: Path) -> None:
+    """Make an empty file, durably: that it is there is all that it says."""
+    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    folder = os.open(note.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def size_of(device: Path) -> int:
+    """How large a device is, in bytes."""
+    opened = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.lseek(opened, 0, os.SEEK_END)
+    finally:
+        os.close(opened)
+
+
+def _prove_empty(device: Path) -> None:
+    """Two looks that know nothing of one another have to agree that there is nothing."""
+    found = signature.read(device)
+    if found:
+        names = ", ".join(f"{each.type} {each.uuid}".strip() for each in found)
+        raise PermanentError(f"{device} is not formatted, for it holds {names}: empty it if that can go (wipefs -a)")
+    offset = _first_content(device)
+    if offset is not None:
+        message = f"{device} is not formatted, for there is something at byte {offset}, though no filesystem is known"
+        raise PermanentError(f"{message}: empty it if that can go (blkdiscard -z)")
 
 
 def _mkfs(device: Path, wish: Wish, *, again: bool) -> list[str]:
@@ -134,14 +206,3 @@ def _first_content(device: Path) -> int | None:
     finally:
         os.close(opened)
     return None
-
-
-def _locked(device: Path) -> int:
-    """The device, opened and locked: udev does not look at it meanwhile (systemd.io/BLOCK_DEVICE_LOCKING)."""
-    opened = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-    except BaseException:
-        os.close(opened)
-        raise
-    return opened

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from undercroft.files import in_thread
 from undercroft_hookspecs import CommandFailedError, PermanentError
 from undercroft_storageprovisioner.linux import mounts
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from pathlib import Path

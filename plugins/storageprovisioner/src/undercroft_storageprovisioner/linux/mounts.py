@@ -5,15 +5,16 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undercroft.linux import mountinfo
-from undercroft_hookspecs import NotValidError, UndercroftError
+from undercroft_hookspecs import NotValidError, PermanentError, UndercroftError
 from undercroft_hookspecs.storage import NOT_THEMSELVES, SYSTEM_FOLDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
 UMOUNT_NOFOLLOW = 8
@@ -69,8 +70,27 @@ def check_place(path: Path) -> None:
 
 def at(path: Path) -> mountinfo.Mount | None:
     """What is mounted just there, the last of several."""
-    found = [mount for mount in mountinfo.read() if mount.target == str(path)]
+    found = all_at(path)
     return found[-1] if found else None
+
+
+def all_at(path: Path) -> list[mountinfo.Mount]:
+    """All that is mounted just there, each over the one before."""
+    return [mount for mount in mountinfo.read() if mount.target == str(path)]
+
+
+def taken(mount: mountinfo.Mount, wanted: object) -> str:
+    """What is said of a place where something else is mounted than what is wanted there, and what to do."""
+    found = f"{mount.source} ({mount.filesystem_type}) is mounted there ({mount.major}:{mount.minor}, {mount.root})"
+    return f"{mount.target} is taken: {found}, not {wanted}: unmount it (umount {mount.target})"
+
+
+def is_of_folder(mount: mountinfo.Mount, folder: Path) -> bool:
+    """Whether a mount shows a folder, which may have been removed meanwhile."""
+    root = mount.root.removesuffix("//deleted")
+    if root != mount.root:
+        return f"{folder}".endswith(root)  # What is before that may be a mount point.
+    return folder.exists() and folder.samefile(mount.target)
 
 
 def mount(source: str, path: Path, kind: str, *, read_only: bool = False, options: str = "") -> None:
@@ -108,6 +128,29 @@ def bind(source: Path, path: Path, *, read_only: bool = False) -> None:
         os.close(inner)
 
 
+def ensure_bound(source: Path, path: Path, *, read_only: bool = False) -> None:
+    """As `bind`; nothing if it is. Raises PermanentError: something else is mounted there."""
+    there = at(path)
+    if there is None:
+        bind(source, path, read_only=read_only)
+    elif not is_of_folder(there, source):
+        raise PermanentError(taken(there, source))
+
+
+def undo_bound(source: Path, path: Path) -> None:
+    """Undo that, though the folder may have been removed; what else is mounted there stays.
+
+    Raises:
+        MountBusyError: somebody uses it, or something else is mounted over it.
+    """
+    while (there := at(path)) is not None and is_of_folder(there, source):
+        unmount(path)
+    if there is None:
+        remove_mount_point(path)
+    elif any(f"{source}".endswith(covered.root) for covered in all_at(path)[:-1]):
+        raise MountBusyError(path, [f"{there.source}, which is mounted over it (umount {path})"])
+
+
 def unmount(path: Path) -> None:
     """Undo the last mount there; nothing if there is none, or no such folder.
 
@@ -139,8 +182,18 @@ def remove_mount_point(path: Path) -> None:
 def holders(path: Path) -> Iterator[str]:
     """Who has something open in the filesystem that is mounted there, each as `name (pid 7)`."""
     device = path.stat().st_dev
+    return _holders(lambda found: found.st_dev == device)
+
+
+def holders_of_device(device: Path) -> Iterator[str]:
+    """Who has a block device open, as `holders` does."""
+    number = device.stat().st_rdev
+    return _holders(lambda found: stat.S_ISBLK(found.st_mode) and found.st_rdev == number)
+
+
+def _holders(is_it: Callable[[os.stat_result], bool]) -> Iterator[str]:
     for process in Path("/proc").iterdir():
-        if process.name.isdigit() and _holds(process, device):
+        if process.name.isdigit() and _holds(process, is_it):
             try:
                 name = (process / "comm").read_text().strip()
             except OSError:
@@ -148,14 +201,14 @@ def holders(path: Path) -> Iterator[str]:
             yield f"{name} (pid {process.name})"
 
 
-def _holds(process: Path, device: int) -> bool:
+def _holds(process: Path, is_it: Callable[[os.stat_result], bool]) -> bool:
     try:
         links = [process / "cwd", process / "root", process / "exe", *(process / "fd").iterdir()]
     except OSError:
         return False
     for link in links:
         try:
-            if link.stat().st_dev == device:
+            if is_it(link.stat()):
                 return True
         except OSError:
             continue

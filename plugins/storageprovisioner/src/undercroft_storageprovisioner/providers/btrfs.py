@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft.files import in_thread
 from undercroft.linux import mountinfo
 from undercroft_hookspecs import (
     AttachInfo,
@@ -27,6 +26,7 @@ from undercroft_hookspecs import (
 from undercroft_storageprovisioner.linux import mounts
 from undercroft_storageprovisioner.names import file_name
 from undercroft_storageprovisioner.room import check_room
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import AttachParams, Completed, FilesystemParams, Process, VolumeId
@@ -81,12 +81,13 @@ class BtrfsSubvolumes:
         if not await in_thread(_is_subvolume, own):
             await in_thread(_check_btrfs, self._top)
             raise PermanentError(f"{own} is missing, or no subvolume")
-        return await in_thread(_attach, own, params.path, params.read_only)
+        await in_thread(mounts.ensure_bound, own, params.path, read_only=params.read_only)
+        return AttachInfo(path=str(params.path), read_only=params.read_only)
 
     async def detach(self, params: AttachParams) -> None:
         """Undo that; nothing if it is not bound."""
         if params.path is not None:
-            await in_thread(_detach, self._own(params.entity), params.path)
+            await in_thread(mounts.undo_bound, self._own(params.entity), params.path)
 
     async def destroy(self, filesystem: FilesystemId) -> None:
         """Destroy the subvolume and its snapshots; nothing if they are gone."""
@@ -284,18 +285,3 @@ def _mounted(subvolume: Path) -> bool:
 def _total(path: Path) -> int:
     found = os.statvfs(path)
     return found.f_blocks * found.f_frsize
-
-
-def _attach(own: Path, path: Path, read_only: bool) -> AttachInfo:
-    if mounts.at(path) is None:
-        mounts.bind(own, path, read_only=read_only)
-    elif not own.samefile(path):
-        raise PermanentError(f"{path} is taken: something else is mounted there")
-    return AttachInfo(path=str(path), read_only=read_only)
-
-
-def _detach(own: Path, path: Path) -> None:
-    while mounts.at(path) is not None and own.exists() and own.samefile(path):
-        mounts.unmount(path)
-    if mounts.at(path) is None:
-        mounts.remove_mount_point(path)

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from undercroft.files import in_thread
 from undercroft.linux import mountinfo
 from undercroft_hookspecs import AttachInfo, NotFoundError, PermanentError, VolumeId, VolumeInfo, VolumePool
-from undercroft_storageprovisioner.linux import loops
+from undercroft_storageprovisioner.linux import loops, mounts
 from undercroft_storageprovisioner.names import file_name
 from undercroft_storageprovisioner.providers.takeover import take_over
 from undercroft_storageprovisioner.room import check_room
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import AttachParams, Clock, FilesystemId, VolumeParams
@@ -51,7 +51,8 @@ class LoopVolumes:
         waited = 0.0
         while left := await in_thread(loops.loops_of, file):
             if waited >= RELEASE_SECONDS:
-                raise TimeoutError(f"{left[0].path} is still in use by somebody who has it open")
+                who = ", ".join(await in_thread(_holders, left[0])) or "the kernel, or somebody who cannot be seen"
+                raise TimeoutError(f"{left[0].path} is still in use; it is held by {who}")
             await self._clock.sleep(LOOK_SECONDS)
             waited += LOOK_SECONDS
 
@@ -105,6 +106,9 @@ class LoopVolumes:
         size = file.stat().st_size
         if size < size_mib * MIB:
             raise PermanentError(f"{file} has {size} bytes, and was to have {size_mib} MiB: grow the volume instead")
+        # Once it has its name: the disk is waited for once then, for filesystems keep the order of the two.
+        _sync(file)
+        _sync(self._folder)
         return VolumeInfo(provider_id=file.name, size_mib=size // MIB)
 
     def _attach(self, file: Path, read_only: bool) -> AttachInfo:
@@ -129,8 +133,8 @@ class LoopVolumes:
         return VolumeInfo(provider_id=file.name, size_mib=file.stat().st_size // MIB)
 
 
-def _sync(file: Path) -> None:
-    opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(opened)
     finally:
@@ -155,22 +159,23 @@ def _allocate(file: Path, size_mib: int) -> None:
     opened = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         os.posix_fallocate(opened, 0, size_mib * MIB)
-        os.fsync(opened)
         part.rename(file)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     finally:
         os.close(opened)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _refuse_mounted(loop: Loop) -> None:
+    """Raise MountBusyError for a device that somebody else has mounted."""
     device = loop.path.stat().st_rdev
     found = [mount.target for mount in mountinfo.read() if os.makedev(mount.major, mount.minor) == device]
     if found:
-        raise PermanentError(f"{loop.path} is mounted on {found[0]}: it is not detached before that is undone")
+        users = [who for target in found for who in mounts.holders(Path(target))]
+        where = ", ".join(f"its mount on {target} (umount {target})" for target in found)
+        raise mounts.MountBusyError(loop.path, [where, *dict.fromkeys(users)])
+
+
+def _holders(loop: Loop) -> list[str]:
+    return list(mounts.holders_of_device(loop.path))

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft.files import in_thread
 from undercroft_hookspecs import AttachInfo, FilesystemId, FilesystemInfo, NotValidError, PermanentError
 from undercroft_storageprovisioner.linux import mounts
 from undercroft_storageprovisioner.names import file_name
 from undercroft_storageprovisioner.providers.takeover import take_over
 from undercroft_storageprovisioner.room import check_room
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import AttachParams, FilesystemParams, VolumeId
@@ -51,7 +51,7 @@ class RootfsFilesystems:
     async def detach(self, params: AttachParams) -> None:
         """Undo that; nothing if it is not bound."""
         if params.path is not None:
-            await in_thread(self._detach, self._own(params.entity), params.path)
+            await in_thread(mounts.undo_bound, self._own(params.entity), params.path)
 
     async def destroy(self, filesystem: FilesystemId) -> None:
         """Remove the folder, with all that is in it."""
@@ -84,17 +84,8 @@ class RootfsFilesystems:
     def _attach(self, own: Path, path: Path, read_only: bool) -> AttachInfo:
         if not own.is_dir() or own.is_symlink():
             raise PermanentError(f"{own} is missing, or no folder")
-        if mounts.at(path) is None:
-            mounts.bind(own, path, read_only=read_only)
-        elif not own.samefile(path):
-            raise PermanentError(f"{path} is taken: something else is mounted there")
+        mounts.ensure_bound(own, path, read_only=read_only)
         return AttachInfo(path=str(path), read_only=read_only)
-
-    def _detach(self, own: Path, path: Path) -> None:
-        while mounts.at(path) is not None and own.samefile(path):
-            mounts.unmount(path)
-        if mounts.at(path) is None:
-            mounts.remove_mount_point(path)
 
 
 class DirectoryFilesystems:

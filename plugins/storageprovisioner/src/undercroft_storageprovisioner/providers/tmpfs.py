@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft.files import in_thread, write_atomic
+from undercroft.files import write_atomic
 from undercroft_hookspecs import AttachInfo, FilesystemId, FilesystemInfo, NotValidError, PermanentError
 from undercroft_storageprovisioner.linux import mounts
 from undercroft_storageprovisioner.names import file_name
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import AttachParams, FilesystemParams, VolumeId
@@ -66,7 +67,7 @@ class TmpfsFilesystems:
             raise PermanentError(f"{file.name} was never made, or is destroyed") from error
         there = mounts.at(path)
         if there is not None and (there.filesystem_type, there.source) != ("tmpfs", file.name):
-            raise PermanentError(f"{path} is taken: {there.source} ({there.filesystem_type}) is mounted there")
+            raise PermanentError(mounts.taken(there, file.name))
         if there is None:
             mounts.mount(file.name, path, "tmpfs", read_only=read_only, options=f"size={size}m,mode=0755")
         return AttachInfo(path=str(path), read_only=read_only)
