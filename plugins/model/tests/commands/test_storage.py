@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from plugins.model.tests.commands.conftest import CommandLine
 from plugins.model.tests.storage.conftest import PROVIDERS
 
 from undercroft.clock import SystemClock
-from undercroft_hookspecs import FilesystemId, HostId, Store
+from undercroft_hookspecs import FilesystemId, HostId, NotFoundError, Store, VolumeId
 from undercroft_hookspecs.storage import AttachInfo
 from undercroft_model.models import find_model, model_id
 from undercroft_model.storage.adding import make_next
@@ -123,6 +124,61 @@ def test_storage_of_no_unit_is_not_detached(kept: CommandLine) -> None:
     kept.ok("detach-storage", "data/0", "--force")
     assert "is not attached" in kept.refused("detach-storage", "data/0")
     assert "still being detached" in kept.refused("attach-storage", "keeper/0", "data/0")
+
+
+def detached(kept: CommandLine) -> None:
+    """As after the unit's charm has let go of it, and its host."""
+    kept.ok("detach-storage", "data/0", "--force")
+
+    async def work(store: Store) -> None:
+        model = model_id(await find_model(Transaction(store), "default"))
+        host = HostId.parse((kept.data / "host-id").read_text().strip())
+        facade = HostStorage(store, host, clock=SystemClock(), rng=random.Random(1))
+        await facade.set_detached(model, FilesystemId.parse("0/0"))
+        with suppress(NotFoundError):
+            await facade.set_detached(model, VolumeId.parse("0/0"))
+
+    kept.on_store(work)
+
+
+def lacks(kept: CommandLine, unit: str) -> str:
+    """What would be made next for a unit."""
+    found: list[str] = []
+
+    async def work(store: Store) -> None:
+        tx, clock = Transaction(store), SystemClock()
+        model = model_id(await find_model(tx, "default"))
+        found.append(await make_next(tx, model, unit, providers=PROVIDERS, now=clock.now()))
+
+    kept.on_store(work)
+    return found[0]
+
+
+def test_new_unit_is_given_storage_in_place_of_what_would_be_made(kept: CommandLine) -> None:
+    detached(kept)
+    kept.ok("add-unit", "keeper", "--attach-storage", "data/0")
+    assert list(kept.json("storage")["storage"]["data/0"]["attachments"]["units"]) == ["keeper/1"]
+    assert lacks(kept, "keeper/1") == ""
+    kept.ok("add-storage", "keeper/1", "data=loop,16M")
+    assert lacks(kept, "keeper/1") == "data/1"
+
+
+def test_application_is_deployed_with_storage_that_is_there(kept: CommandLine, tmp_path: Path) -> None:
+    detached(kept)
+    kept.ok("deploy", str(tmp_path / "keeper"), "other", "--storage", "data=loop,2,16M", "--attach-storage", "data/0")
+    assert list(kept.json("storage")["storage"]["data/0"]["attachments"]["units"]) == ["other/0"]
+    assert lacks(kept, "other/0") == "data/1", "one of two is there"
+
+
+def test_unit_is_not_added_where_its_storage_cannot_be_given(kept: CommandLine, tmp_path: Path) -> None:
+    charm = str(tmp_path / "keeper")
+    assert "is attached to keeper/0" in kept.refused("add-unit", "keeper", "--attach-storage", "data/0")
+    assert "is attached to keeper/0" in kept.refused_late("deploy", charm, "other", "--attach-storage", "data/0")
+    assert 'storage "data/7" not found' in kept.refused("add-unit", "keeper", "--attach-storage", "data/7")
+    assert "cannot be used with -n" in kept.refused("add-unit", "keeper", "-n", "2", "--attach-storage", "data/0")
+    assert "cannot be used with -n" in kept.refused("deploy", charm, "other", "-n", "0", "--attach-storage", "data/0")
+    assert list(kept.json("status")["applications"]) == ["keeper"]
+    assert list(kept.json("status")["applications"]["keeper"]["units"]) == ["keeper/0"]
 
 
 @pytest.mark.parametrize(

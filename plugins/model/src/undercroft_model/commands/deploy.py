@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undercroft_model.commands.frame import Refusal, at_desk, command, listed, tidy, tolerated
+from undercroft_model.commands.frame import Refusal, at_desk, attached_storage, command, listed, tidy, tolerated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 )
 @click.option("--resource", "resources", multiple=True, metavar="NAME=FILE", help="A file for a resource of the charm.")
 @click.option("--storage", "storage", multiple=True, metavar="NAME=DIRECTIVE", help="Such as data=loop,1G.")
+@click.option(
+    "--attach-storage", "attach", multiple=True, metavar="STORAGE,...", help="Detached storage that the unit is given."
+)
 @click.option("--to", "to", multiple=True, metavar="MACHINE,...", help="Where the first units go.")
 @click.option("--trust", is_flag=True, help="Trust it with the host's credentials.")
 @click.option(
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
 @tolerated("--series")
 @tolerated("--revision")
 @tolerated("--constraints")
-@tolerated("--attach-storage")
 @tolerated("--device")
 @tolerated("--map-machines")
 @click.pass_obj
@@ -49,6 +51,7 @@ def deploy(
     settings: Sequence[str],
     resources: Sequence[str],
     storage: Sequence[str],
+    attach: Sequence[str],
     to: Sequence[str],
     trust: bool,
     bind: str | None,
@@ -70,6 +73,7 @@ def deploy(
         "settings": tuple(settings),
         "resources": pairs_as_given(resources, what="resource"),
         "storage": pairs_as_given([word if "=" in word else f"{word}=1" for word in storage], what="storage"),
+        "attached": attached_storage(attach, 1 if num_units is None else num_units),
         "to": [directive for text in to for directive in listed(text)],
         "trust": trust,
         "bindings": _bindings(bind),

@@ -19,6 +19,7 @@ from undercroft_model.commands.frame import pairs, read_bytes, say
 from undercroft_model.commands.progress import progress
 from undercroft_model.commands.sources import taken
 from undercroft_model.rows import Resource
+from undercroft_model.storage.attaching import give_to_new, where_it_is
 from undercroft_model.tables import RESOURCES
 from undercroft_model.transaction import Transaction
 from undercroft_model.units import add_units_in_batches
@@ -41,6 +42,7 @@ class Wishes:
     options: Mapping[str, object] = field(default_factory=dict)
     resources: Mapping[str, str] = field(default_factory=dict)
     storage: Mapping[str, str] = field(default_factory=dict)
+    attached: Sequence[str] = ()
     to: Sequence[str] = ()
     trust: bool = False
     bindings: Mapping[str, str] = field(default_factory=dict)
@@ -69,12 +71,12 @@ async def deploy_charm(desk: Desk, wanted: str, name: str | None, wishes: Wishes
             storage=wishes.storage,
             resources=dict.fromkeys(wishes.resources, Resource(sha256=UNKNOWN)),
         )
-        await _rehearse(desk, deployment)
+        await _rehearse(desk, deployment, wishes.attached)
         async with desk.operator.holding() as hold:
             async with progress(f"Keeping the archive of {charm.name}", clock=desk.operator.clock):
                 await desk.operator.blobs.put(found.archive, claim=hold.add)
             resources = {key: await _kept(desk, charm, key, path, hold) for key, path in wishes.resources.items()}
-            deployed = await _deploy(desk, replace(deployment, resources=resources), hold)
+            deployed = await _deploy(desk, replace(deployment, resources=resources), wishes.attached, hold)
         await _add_missing(desk, deployment, deployed)
     say(f'Deploying "{application}" from local charm "{charm.name}", revision {_revision(deployed)}')
     return application
@@ -170,20 +172,28 @@ def resources_table(document: Mapping[str, object]) -> str:
     return columns(("Resource", "Type", "Revision", "Size"), rows) if rows else "No resources to display."
 
 
-async def _rehearse(desk: Desk, deployment: Deployment) -> None:
+async def _rehearse(desk: Desk, deployment: Deployment, attached: Sequence[str]) -> None:
     """Do all of it but the commit, so that what is refused leaves no archive behind."""
-    here, now = await desk.operator.here(), desk.operator.clock.now()
-    await deploy_application(Transaction(desk.store), desk.model, deployment, here=here, now=now)
+    await _decide(Transaction(desk.store), desk, deployment, attached)
 
 
-async def _deploy(desk: Desk, deployment: Deployment, hold: BlobHold) -> Deployed:
-    here, now = await desk.operator.here(), desk.operator.clock.now()
-
+async def _deploy(desk: Desk, deployment: Deployment, attached: Sequence[str], hold: BlobHold) -> Deployed:
     async def decide(tx: Transaction) -> Deployed:
         await hold.check(tx)
-        return await deploy_application(tx, desk.model, deployment, here=here, now=now)
+        return await _decide(tx, desk, deployment, attached)
 
     return await desk.operator.change(decide)
+
+
+async def _decide(tx: Transaction, desk: Desk, deployment: Deployment, attached: Sequence[str]) -> Deployed:
+    here, now = await desk.operator.here(), desk.operator.clock.now()
+    wanted = replace(deployment, to=deployment.to or await where_it_is(tx, desk.model, attached))
+    deployed = await deploy_application(tx, desk.model, wanted, here=here, now=now)
+    if attached and not deployed.units:
+        raise NotValidError(f'"{wanted.name}" has no unit yet to be given storage', field="attach-storage")
+    if attached:
+        await give_to_new(tx, desk.model, deployed.units[0].name, attached)
+    return deployed
 
 
 async def _add_missing(desk: Desk, deployment: Deployment, deployed: Deployed) -> None:

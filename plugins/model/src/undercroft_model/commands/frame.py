@@ -122,6 +122,14 @@ def pairs(words: Sequence[str], *, what: str) -> dict[str, str]:
     return found
 
 
+def attached_storage(texts: Sequence[str], units: int) -> list[str]:
+    """What `--attach-storage` names, for the one unit that it is for."""
+    names = [name for text in texts for name in listed(text)]
+    if names and units != 1:
+        raise Refusal("--attach-storage cannot be used with -n")
+    return names
+
+
 def listed(text: str | None) -> list[str]:
     """The parts of a list with commas."""
     return [part.strip() for part in (text or "").split(",") if part.strip()]

@@ -7,25 +7,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from undercroft_model.commands.frame import Refusal, at_desk, command, listed, say, tidy, tolerated
+from undercroft_model.commands.frame import Refusal, at_desk, attached_storage, command, listed, say, tidy, tolerated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from undercroft_hookspecs.command import Session
     from undercroft_model.operator import Desk
+    from undercroft_model.transaction import Transaction
 
 
 @command("add-unit", example="undercroft add-unit mysql -n 2 --to 0,host=db2")
 @click.argument("application")
 @click.option("-n", "--num-units", default=1, metavar="N", type=int, help="How many (default: 1).")
 @click.option("--to", "to", multiple=True, metavar="MACHINE,...", help="Where the first of them go.")
-@tolerated("--attach-storage")
+@click.option(
+    "--attach-storage", "attach", multiple=True, metavar="STORAGE,...", help="Detached storage that the unit is given."
+)
 @click.pass_obj
-def add_unit(session: Session, application: str, num_units: int, to: Sequence[str]) -> None:
+def add_unit(session: Session, application: str, num_units: int, to: Sequence[str], attach: Sequence[str]) -> None:
     """Add units to an application, on the least loaded hosts or where --to says: machines (0) or hosts (by name)."""
     if num_units < 1:
         raise Refusal("--num-units must be a positive integer")
+    storage = attached_storage(attach, num_units)
     directives = [directive for text in to for directive in listed(text)]
 
     async def work(desk: Desk) -> list[str]:
@@ -33,6 +37,8 @@ def add_unit(session: Session, application: str, num_units: int, to: Sequence[st
         from undercroft_model.units import add_units_in_batches
 
         here, clock, rng = await desk.operator.here(), desk.operator.clock, desk.operator.rng
+        if storage:
+            return [await _add_with(desk, application, storage, directives)]
         async with progress(f"Adding {num_units} units of {application}", clock=clock):
             units = await add_units_in_batches(
                 desk.store, desk.model, application, num_units, to=directives, here=here, clock=clock, rng=rng
@@ -41,6 +47,22 @@ def add_unit(session: Session, application: str, num_units: int, to: Sequence[st
 
     for name in at_desk(session, work):
         say(f"added unit {name}")
+
+
+async def _add_with(desk: Desk, application: str, storage: Sequence[str], to: Sequence[str]) -> str:
+    """Add one unit that is given storage which is there."""
+    from undercroft_model.storage.attaching import give_to_new, where_it_is
+    from undercroft_model.units import add_units
+
+    here, now = await desk.operator.here(), desk.operator.clock.now()
+
+    async def decide(tx: Transaction) -> str:
+        place = to or await where_it_is(tx, desk.model, storage)
+        (unit,) = await add_units(tx, desk.model, application, to=place, here=here, now=now)
+        await give_to_new(tx, desk.model, unit.name, storage)
+        return unit.name
+
+    return await desk.operator.change(decide)
 
 
 @command("remove-unit", example="undercroft remove-unit mysql/1 mysql/2 --no-prompt")
