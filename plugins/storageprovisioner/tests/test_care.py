@@ -16,12 +16,14 @@ from undercroft.linux import mountinfo
 from undercroft_hookspecs.charm import StorageSpec
 from undercroft_hookspecs.storage_facades import WantedStorage
 from undercroft_hookspecs.storage_state import Filesystem, Volume
+from undercroft_model.storage.attaching import give_to_new
 from undercroft_model.storage.care import ask_trim, resize_storage
 from undercroft_model.storage.document import read_storage
 from undercroft_model.storage.ending import attach_storage, detach_storage, remove_storage
 from undercroft_model.storage.importing import import_filesystem
 from undercroft_model.storage.pools import create_pool
 from undercroft_model.transaction import Transaction
+from undercroft_model.units import add_units
 
 MIB = 1024 * 1024
 OPTIONAL = charm("keeper", storage={"data": StorageSpec(minimum=0, maximum=None)})
@@ -313,6 +315,24 @@ async def test_storage_moves_from_one_unit_to_another_with_what_is_on_it(ground:
         place = wanted.filesystem_attachments["0/0"].info
         assert place is not None
         assert Path(place.path, "kept").read_text() == "by the charm"
+        await ground.end("keeper/1")
+
+
+@pytest.mark.root
+@root
+async def test_new_unit_is_given_storage_with_what_is_on_it_and_nothing_else(ground: Ground) -> None:
+    await ground.world.deploy(OPTIONAL, storage={"data": "loop,1,64M"})
+    await ground.world.start("keeper/0")
+    async with ground.provisioning():
+        before = await ground.attached("keeper/0")
+        Path(before.location, "kept").write_text("by the charm")
+        await _let_go(ground)
+        await ground.world.run(add_units, "keeper", here=HERE, now=ground.world.clock.now())
+        await ground.world.run(give_to_new, "keeper/1", ["data/0"])
+        await ground.world.start("keeper/1")
+        found = await ground.attached("keeper/1")
+        assert Path(found.location, "kept").read_text() == "by the charm"
+        assert len((await ground.wanted()).volumes) == 1
         await ground.end("keeper/1")
 
 

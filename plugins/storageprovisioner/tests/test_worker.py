@@ -6,16 +6,28 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
+from plugins.model.tests.conftest import charm
 from plugins.storageprovisioner.tests.ground import KEEPER as KEEPERS
 from plugins.storageprovisioner.tests.ground import Ground
 
 from undercroft.testing import FakeClock
-from undercroft_hookspecs import FilesystemId, ModelId, NotFoundError, PermanentError, StorageProvider
-from undercroft_hookspecs.storage import AttachInfo, AttachParams, FilesystemInfo, FilesystemParams
+from undercroft_hookspecs import FilesystemId, ModelId, NotFoundError, PermanentError, StorageProvider, VolumeId
+from undercroft_hookspecs.charm import StorageSpec
+from undercroft_hookspecs.storage import (
+    AttachInfo,
+    AttachParams,
+    FilesystemInfo,
+    FilesystemParams,
+    VolumeInfo,
+    VolumeParams,
+)
 from undercroft_hookspecs.storage_facades import WantedStorage
+from undercroft_model.tables import FILESYSTEM_ATTACHMENTS, VOLUME_ATTACHMENTS, parts_of
+from undercroft_model.transaction import Transaction
 from undercroft_model.units import remove_unit
 
 
@@ -49,8 +61,8 @@ class Pretence:
     async def detach(self, params: AttachParams) -> None:
         await self._do("detach", str(params.entity))
 
-    async def destroy(self, filesystem: object) -> None:
-        await self._do("destroy", str(filesystem))
+    async def destroy(self, entity: object) -> None:
+        await self._do("destroy", str(entity))
 
     async def _do(self, what: str, entity: str) -> None:
         assert entity not in self.busy, f"two calls about {entity} at once"
@@ -65,6 +77,23 @@ class Pretence:
                 await self.hanging[entity].wait()
         finally:
             self.busy.discard(entity)
+
+
+class PretenceOfVolumes(Pretence):
+    """Volumes that are only said to be there."""
+
+    @property
+    def provider(self) -> StorageProvider[Attributes]:
+        """As a plugin would declare it."""
+        return StorageProvider(attributes=Attributes, volumes=lambda _, __: self)
+
+    async def create(self, params: VolumeParams) -> VolumeInfo:  # type: ignore[override]
+        await self._do("create", str(params.volume))
+        return VolumeInfo(provider_id=str(params.volume), size_mib=params.size_mib)
+
+    async def attach(self, params: AttachParams) -> AttachInfo:
+        await self._do("attach", str(params.entity))
+        return AttachInfo(device_name="null")
 
 
 def pretending(ground: Ground) -> Pretence:
@@ -182,3 +211,37 @@ async def test_model_that_is_gone_is_no_error(ground: Ground) -> None:
 def _is_attached(wanted: WantedStorage, name: str) -> bool:
     mounted = wanted.filesystem_attachments.get(name)
     return mounted is not None and mounted.info is not None
+
+
+@pytest.mark.parametrize("kind", ["volume", "filesystem"])
+async def test_attachment_that_is_gone_from_the_model_is_forgotten_and_nothing_is_called(
+    ground: Ground, kind: str
+) -> None:
+    """Scenarios SP26 and SP29: somebody else has taken it away."""
+    pretence = PretenceOfVolumes() if kind == "volume" else Pretence()
+    ground.providers = {"pretence": pretence.provider}
+    spec = StorageSpec(type="block" if kind == "volume" else "filesystem")
+    await ground.world.deploy(charm("keeper", storage={"data": spec}), storage={"data": "pretence,1M"})
+    await ground.world.start("keeper/0")
+    async with ground.provisioning():
+        await ground.of("keeper/0").attachments()
+        await ground.until(lambda found: "attached" in _statuses(found))
+        table = VOLUME_ATTACHMENTS if kind == "volume" else FILESYSTEM_ATTACHMENTS
+        await ground.world.change(lambda tx: _deleted(tx, table.of(ground.world.model)))
+        await ground.until(lambda found: not found.volume_attachments and not found.filesystem_attachments)
+        entity = (VolumeId if kind == "volume" else FilesystemId).parse("0/0")
+        await ground.facade.set_status(ground.world.model, entity, "detached", "seen")
+        await ground.until(lambda found: "detached" in _statuses(found))
+        await asyncio.sleep(0.05)
+
+    assert {what for what, _ in pretence.calls} == {"create", "attach"}
+
+
+# Any: a table of either kind of attachment.
+async def _deleted(tx: Transaction, table: Any) -> None:
+    tx.delete(table, *parts_of("0/0"))
+
+
+def _statuses(wanted: WantedStorage) -> list[str]:
+    volumes = [each.status.current for each in wanted.volumes.values()]
+    return [*volumes, *(each.status.current for each in wanted.filesystems.values())]

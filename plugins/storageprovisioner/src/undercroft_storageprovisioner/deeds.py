@@ -21,7 +21,9 @@ from undercroft_storageprovisioner.identified import is_identified, located
 from undercroft_storageprovisioner.managed import ManagedFilesystems
 from undercroft_storageprovisioner.names import file_name
 from undercroft_storageprovisioner.plan import Deed, Kind, Step
+from undercroft_storageprovisioner.room import tidy
 from undercroft_storageprovisioner.sources import Sources
+from undercroft_storageprovisioner.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +73,10 @@ class Deeds:
         if step.kind is Kind.VOLUME:
             return await self._volume(step, wanted, wanted.machine)
         return await self._filesystem(step, wanted, wanted.machine)
+
+    async def tidy(self) -> None:
+        """All storage of the model is gone from here: what is empty of its folder goes, too."""
+        await in_thread(tidy, self._folder)
 
     def place(self, attachment: FilesystemAttachment) -> Path:
         """Where a filesystem is mounted: where its charm wants it, else in the storage folder."""

@@ -151,6 +151,7 @@ class ModelStorage:
         self._changed, self._unsure, self._mounted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._wanted: WantedStorage | None = None
         self._sight = Sight()
+        self._is_tidy = False
         self._busy: dict[tuple[Kind, str], Step] = {}
         self._volumes_in_use: dict[tuple[Kind, str], str] = {}
         """By what is busy, the volume that it is at work on."""
@@ -177,6 +178,7 @@ class ModelStorage:
             ]
             try:
                 await self._work(group, following)
+                await self._tidy()
             finally:
                 for task in (following, *besides):
                     task.cancel()
@@ -201,7 +203,11 @@ class ModelStorage:
         while not following.done():
             await self._next_change()
             wanted = self._wanted
-            if wanted is None or wanted.machine is None:
+            if wanted is None:
+                continue
+            if not (wanted.volumes or wanted.filesystems or self._busy or self._is_tidy):
+                await self._tidy()
+            if wanted.machine is None:
                 continue
             steps = plan(wanted, self._actual(wanted))
             self._retries.keep(frozenset(steps))
@@ -209,6 +215,11 @@ class ModelStorage:
                 if self._is_free(step) and self._retries.is_due(step, self._about(step, wanted)):
                     self._begin(step, wanted)
                     group.create_task(self._take(step, wanted), name=f"{step} of {self._model}")
+
+    async def _tidy(self) -> None:
+        self._is_tidy = True
+        with contextlib.suppress(OSError):  # It hangs: what is empty can stay.
+            await self._deeds.tidy()
 
     def _is_free(self, step: Step) -> bool:
         """Whether nothing is being done about the entity, nor hangs, nor is on the volume that is to be taken away."""
@@ -222,7 +233,7 @@ class ModelStorage:
 
     def _begin(self, step: Step, wanted: WantedStorage) -> None:
         key = (step.kind, step.entity)
-        self._busy[key] = step
+        self._busy[key], self._is_tidy = step, False
         filesystem = wanted.filesystems.get(step.entity) if step.kind is Kind.FILESYSTEM else None
         if filesystem is not None and filesystem.volume:
             self._volumes_in_use[key] = filesystem.volume

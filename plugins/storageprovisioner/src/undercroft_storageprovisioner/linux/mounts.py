@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -16,9 +17,13 @@ from undercroft_hookspecs.storage import NOT_THEMSELVES, SYSTEM_FOLDERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+MADE = "user.undercroft.made"
+"""The extended attribute of folders that were made on the way to a mount point: they go with the last one in them."""
 MS_RDONLY, MS_REMOUNT, MS_BIND = 1, 32, 4096
 UMOUNT_NOFOLLOW = 8
 
+_TRIES = 5
+"""How often a folder may vanish on the way, which another one's mount point was removed with."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -42,6 +47,15 @@ def open_mount_point(path: Path, *, make: bool) -> int:
         FileNotFoundError: it is not there, and is not to be made.
     """
     check_place(path)
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            return _opened(path, make=make)
+        if not make:
+            break
+    return _opened(path, make=make)
+
+
+def _opened(path: Path, *, make: bool) -> int:
     opened = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     for part in path.parts[1:]:
         outer = opened
@@ -171,12 +185,16 @@ def unmount(path: Path) -> None:
 
 
 def remove_mount_point(path: Path) -> None:
-    """Remove the folder that something was mounted on, if it is empty."""
+    """Remove the folder that something was mounted on, if it is empty, and those that were made on the way to it."""
     try:
         path.rmdir()
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY, errno.EROFS, errno.EEXIST):
             raise
+    with contextlib.suppress(OSError):  # One that is not ours, or not empty, is the last.
+        for folder in path.parents:
+            os.getxattr(folder, MADE, follow_symlinks=False)
+            folder.rmdir()
 
 
 def holders(path: Path) -> Iterator[str]:
@@ -220,6 +238,8 @@ def _make(part: str, outer: int) -> None:
         os.mkdir(part, 0o755, dir_fd=outer)
     except FileExistsError:
         return
+    with contextlib.suppress(OSError):  # Where there are no such attributes the folder stays.
+        os.setxattr(f"/proc/self/fd/{outer}/{part}", MADE, b"1", follow_symlinks=False)
 
 
 def _refuse_content(folder: int, path: Path) -> None:
