@@ -139,6 +139,34 @@ def test_what_was_rotated_is_known_after_a_restart(tmp_path: Path) -> None:
     file.close()
 
 
+def test_what_several_rotations_have_taken_is_known_after_a_restart(tmp_path: Path) -> None:
+    """A batch that is claimed again and again, and never acknowledged, while others are written."""
+    file = BatchFile(tmp_path / "f", rotate_bytes=1, keep=20)
+    for n in range(10):
+        file.write([batch(n)])
+    file.close()
+    (tmp_path / "f.3.gz").rename(tmp_path / "f.4.gz")  # As a crash amid a rotation leaves it.
+
+    file = BatchFile(tmp_path / "f", rotate_bytes=1, keep=20)
+    assert file.write([batch(0), batch(9), batch(10)]) == [False, False, True]
+    file.close()
+
+
+def test_a_rotation_that_a_crash_interrupted_repeats_nothing(tmp_path: Path) -> None:
+    file = BatchFile(tmp_path / "f", rotate_bytes=10**6, keep=2)
+    file.write([batch(1), batch(2)])
+    file.close()
+    with gzip.open(tmp_path / "f.1.gz", "wb") as packed:
+        packed.write((tmp_path / "f").read_bytes())
+
+    file = BatchFile(tmp_path / "f", rotate_bytes=10**6, keep=2)
+    assert file.write([batch(2), batch(3)]) == [False, True]
+    file.close()
+
+    assert lines(tmp_path / "f.1.gz") == [batch(1).id, batch(2).id]
+    assert lines(tmp_path / "f") == [batch(3).id]
+
+
 @contextmanager
 def file_limit(size: int) -> Iterator[None]:
     """No file of this process may grow beyond this: writing more takes half, and fails."""

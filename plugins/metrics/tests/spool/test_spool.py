@@ -146,6 +146,21 @@ def test_file_that_a_crash_left_half_written_is_swept(bench: Bench) -> None:
     assert files(bench.folder / "tmp") == []
 
 
+def test_file_that_a_power_cut_left_torn_under_all_its_names_was_never_published(bench: Bench) -> None:
+    spool = bench.open("a", "b")
+    spool.publish([batch(1)])
+    name = str(spool.fresh(FileName(0, 0, batch(2).id, 1, 1)))
+    (bench.folder / "tmp" / name).write_bytes(b"\0" * 100)
+    for sender in ("a", "b"):
+        os.link(bench.folder / "tmp" / name, bench.folder / "queue" / sender / name)
+    spool = bench.open("a", "b")
+    assert [spool.queue(each).stats().batches for each in ("a", "b")] == [1, 1]
+    found = take_all(spool.queue("a"))
+    assert (numbers(found), missing(found)) == ([1], 0)
+    assert files(bench.folder / "tmp") == []
+    assert files(spool.queue("b").folder) == [each for each in files(spool.queue("b").folder) if each != name]
+
+
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "torn": lambda data: data[: len(data) // 2],

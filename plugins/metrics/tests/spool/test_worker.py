@@ -39,7 +39,8 @@ async def running(folder: Path, *senders: str, limits: Limits = UNLIMITED) -> As
 async def test_concurrent_publications_share_files_and_all_arrive(tmp_path: Path) -> None:
     async with running(tmp_path) as spool:
         await asyncio.gather(*(spool.publish([batch(number)]) for number in range(1, 101)))
-        files = [path for path in (tmp_path / "metrics" / "spool" / "queue" / "store").iterdir() if path.suffix == ".b"]
+        folder = tmp_path / "metrics" / "spool" / "queue" / "store"
+        files = [path for path in await asyncio.to_thread(lambda: list(folder.iterdir())) if path.suffix == ".b"]
         async with spool.queue("store") as queue:
             assert numbers(list(await queue.claim(max_batches=1000, max_bytes=1 << 20))) == list(range(1, 101))
         assert len(files) < 10

@@ -1,7 +1,7 @@
 """A line of JSON for each batch, appended to a file for each unit, which is rotated and compressed.
 
 A file knows nothing twice: before a batch is written, its id is looked for among the last that were, which are read
-from the file itself at the start. So a crash between the write and its acknowledgement repeats nothing.
+from the files themselves at the start. So a crash between the write and its acknowledgement repeats nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ import msgspec
 from undercroft.files import in_thread
 from undercroft_hookspecs import Accepted, SendReport
 from undercroft_metrics.senders.names import file_name
+from undercroft_metrics.spool.folders import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
+    from io import BufferedReader
 
     from undercroft_hookspecs import Agent, MetricBatch, MetricDelivery, MetricSenderOpener
     from undercroft_metrics.senders.config import FileConfig
@@ -41,9 +43,10 @@ class BatchFile:
         self._path, self._rotate_bytes, self._keep = path, rotate_bytes, keep
         self._ring: OrderedDict[str, None] = OrderedDict()
         path.parent.mkdir(parents=True, exist_ok=True)
-        for rotated in (self._rotated(1), path):
-            self._remember(_ids(rotated))
         self._fd = self._opened()
+        if (first := _first(path)) and first == _first(self._rotated(1)):
+            os.ftruncate(self._fd, 0)  # A crash amid a rotation has left it in both.
+        self._remember(self._last_ids())
 
     def close(self) -> None:
         """Let go of the file."""
@@ -85,7 +88,18 @@ class BatchFile:
             with part.open("rb") as written:
                 os.fsync(written.fileno())
             part.replace(self._rotated(1))
+            sync_folder(self._path.parent)
         os.ftruncate(self._fd, 0)
+
+    def _last_ids(self) -> Sequence[str]:
+        """The ids of the last batches that were written: what is tried again after a crash may span several files."""
+        found = _ids(self._path)
+        for number in range(1, self._keep + 1):
+            if len(found) >= RING:
+                break
+            # One that is missing: a crash amid a rotation has left a hole.
+            found = [*_ids(self._rotated(number)), *found]
+        return found
 
     def _rotated(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}.gz")
@@ -140,14 +154,22 @@ def _whole(path: Path) -> int:
     return 0
 
 
+def _first(path: Path) -> bytes:
+    """The first line of a file; none of one that is not there, or cannot be read."""
+    with suppress(FileNotFoundError, EOFError, gzip.BadGzipFile), _open(path) as file:
+        return file.readline()
+    return b""
+
+
 def _ids(path: Path) -> Sequence[str]:
     """The ids of the batches in a file; lines that are not ours are passed over."""
     found: list[str] = []
-    with (
-        suppress(FileNotFoundError, EOFError, gzip.BadGzipFile),
-        gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file,
-    ):
+    with suppress(FileNotFoundError, EOFError, gzip.BadGzipFile), _open(path) as file:
         for line in file:
             with suppress(msgspec.MsgspecError):
                 found.append(msgspec.json.decode(line, type=_Line).id)
     return found[-RING:]
+
+
+def _open(path: Path) -> gzip.GzipFile | BufferedReader:
+    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")

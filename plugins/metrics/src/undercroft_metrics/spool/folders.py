@@ -112,20 +112,40 @@ def read_bounded(path: Path) -> bytes:
 
 def write_new(path: Path, data: bytes, *, durable: bool) -> None:
     """Write a file that is not there yet; what cannot be written whole is not there."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = create(path, data)
     try:
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(fd, rest) :]
-            if durable:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
+        if durable:
+            os.fsync(fd)
     except BaseException:
         with contextlib.suppress(OSError):
             path.unlink()
         raise
+    finally:
+        os.close(fd)
+
+
+def create(path: Path, data: bytes) -> int:
+    """Write a file that is not there yet, and give it open: it is to be synced. It is not there if that fails."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except BaseException:
+        os.close(fd)
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
+    return fd
+
+
+def sync_file(path: Path) -> None:
+    """Have a file's content on the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def sync_folder(path: Path) -> None:

@@ -104,7 +104,8 @@ class Queue:
 
     def stats(self) -> QueueStats:
         """How it stands."""
-        oldest = time_of(self.entries[0].created) if self.entries else None
+        # Asked for while a thread is at work, too: a list that changes can still be looked into like this.
+        oldest = next((time_of(entry.created) for entry in self.entries), None)
         return QueueStats(
             batches=self._batches, bytes=self._bytes, oldest=oldest, dead=self.dead, quarantined=self.quarantined
         )
@@ -112,6 +113,14 @@ class Queue:
     def has_any(self) -> bool:
         """Whether there is something to claim."""
         return bool(self._batches or self.ledger.waiting())
+
+    def discard(self, name: str) -> None:
+        """Have nothing of a file that was never published, if there is any of it."""
+        found = next((entry for entry in self.entries if entry.name == name), None)
+        if found is not None:
+            self._forget([found])
+        with suppress(OSError):
+            (self.folder / name).unlink()
 
     def admit(self, name: FileName, size: int) -> None:
         """A file is in the folder from now on."""

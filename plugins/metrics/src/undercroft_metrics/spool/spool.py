@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from undercroft_hookspecs.errors import NotFoundError, NotValidError
 from undercroft_metrics.seams import SpoolFullError
 from undercroft_metrics.spool.codec import MOST_BYTES, DamagedError, UnknownVersionError, decode, encode
-from undercroft_metrics.spool.folders import SpoolInUseError, read_bounded, sync_folder, write_new
+from undercroft_metrics.spool.folders import SpoolInUseError, create, read_bounded, sync_file, sync_folder, write_new
 from undercroft_metrics.spool.names import FileName
 from undercroft_metrics.spool.queue import Queue, nanoseconds, on_disk
 
@@ -152,11 +152,9 @@ class Spool:
         return found.f_bavail * found.f_frsize < keep + size
 
     def _write(self, name: FileName, data: bytes, size: int, targets: Sequence[Queue]) -> None:
-        temporary = self.owner.folders.tmp / str(name)
-        durability = self.owner.limits.durability
         for last_try in (False, True):
             try:
-                write_new(temporary, data, durable=durability != "none")
+                self._place(name, data, targets)
                 break
             except OSError as error:
                 if error.errno not in _FULL_ERRORS:
@@ -164,7 +162,6 @@ class Spool:
                 targets = self._after_no_space(name, size, targets, last_try=last_try)
                 if not targets:
                     return
-        self._hand_out(temporary, targets, data)
         for queue in targets:
             queue.admit(name, size)
 
@@ -180,24 +177,35 @@ class Spool:
             return ()
         return [queue for queue in targets if self._is_worth_it(queue, name, size)]
 
-    def _hand_out(self, temporary: Path, targets: Sequence[Queue], data: bytes) -> None:
-        """Give a file to every queue: links first, the name itself last, so that a crash leaves it to be finished."""
+    def _place(self, name: FileName, data: bytes, targets: Sequence[Queue]) -> None:
+        """Have a file in every queue, durably.
+
+        All its names are there before the first sync, for which a filesystem with a journal then writes that once; the
+        other syncs find that there is nothing left to do. Until the last of them has returned, the name in `tmp` says
+        that a crash may have left less than all.
+        """
         durability = self.owner.limits.durability
-        made: list[Path] = []
+        made = [self.owner.folders.tmp / str(name)]
+        fd = create(made[0], data)
         try:
-            for queue in targets[:-1]:
-                made.append(queue.folder / temporary.name)
-                link(temporary, made[-1], data, durable=durability != "none")
-            made.append(targets[-1].folder / temporary.name)
-            temporary.rename(made[-1])
+            for queue in targets:
+                made.append(queue.folder / made[0].name)
+                link(made[0], made[-1], data, durable=durability != "none")
+            if durability != "none":
+                os.fsync(fd)
             if durability == "full":
                 for queue in targets:
                     sync_folder(queue.folder)
         except BaseException:
-            for path in (*made, temporary):
+            for path in reversed(made):
                 with contextlib.suppress(OSError):
                     path.unlink()
             raise
+        finally:
+            os.close(fd)
+        # One that stays costs a duplicate at the next start.
+        with contextlib.suppress(OSError):
+            made[0].unlink()
 
     def _sweep(self) -> None:
         """Finish what was on its way in when a process ended, and remove what is not whole."""
@@ -213,15 +221,20 @@ class Spool:
             except (DamagedError, IsADirectoryError):
                 data, lines = b"", []
             if name is None or not lines or lines[0].batch.id != name.id or len(lines) != name.batches:
+                for queue in self.queues.values():
+                    queue.discard(path.name)
                 with contextlib.suppress(OSError):
                     path.unlink()
                 continue
+            # What a kill has left is whole, and perhaps only in memory.
+            sync_file(path)
             missing = [each for each in self.queues.values() if not (each.folder / path.name).exists()]
             for queue in missing:
                 link(path, queue.folder / path.name, data, durable=True)
-                sync_folder(queue.folder)
                 queue.admit(name, on_disk(len(data)))
                 queue.entries.sort(key=lambda each: each.name)
+            for queue in self.queues.values():
+                sync_folder(queue.folder)
             self._last_created = max(self._last_created, name.created)
             path.unlink()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from undercroft import DeadError, SimpleWorker
 from undercroft.dependency import OutputError
-from undercroft.files import in_thread
 from undercroft_metrics.seams import SpoolReader, SpoolWriter
 from undercroft_metrics.sockets import serving
 from undercroft_metrics.spool.desk import answer
@@ -16,6 +17,7 @@ from undercroft_metrics.spool.folders import Folders
 from undercroft_metrics.spool.letters import bury
 from undercroft_metrics.spool.queue import Owner
 from undercroft_metrics.spool.spool import Spool
+from undercroft_metrics.spool.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from undercroft_metrics.seams import QueueStats, SpoolQueue
     from undercroft_metrics.spool.limits import Limits
     from undercroft_metrics.spool.queue import Queue
+
+    Pending = tuple[Sequence[MetricBatch], asyncio.Future[None]]
 
 T = TypeVar("T")
 
@@ -56,10 +60,11 @@ class MetricSpool:
             on_drop=lambda sender, reason, batches: self._dropped.add(batches, sender, reason.partition(":")[0]),
         )
         self.spool = Spool(owner, senders)
-        self._lock = asyncio.Lock()
+        self._turns = Turns()
         self._filled: dict[str, asyncio.Event] = {}
-        self._pending: list[tuple[Sequence[MetricBatch], asyncio.Future[None]]] = []
-        self._wanted = asyncio.Event()
+        self._pending: deque[Pending] = deque()
+        self._is_asked = False
+        """Whether there is a turn to come that takes what is pending."""
         self._is_over = False
         self._worker = SimpleWorker(self._run, name="metric-spool", clock=unit.clock)
 
@@ -82,7 +87,7 @@ class MetricSpool:
                 "dead_letters": stats.dead,
                 "quarantined": stats.quarantined,
             }
-            for name, stats in ((name, queue.stats()) for name, queue in self.spool.queues.items())
+            for name, stats in ((name, queue.stats()) for name, queue in list(self.spool.queues.items()))
         }
 
     async def open(self) -> None:
@@ -95,9 +100,10 @@ class MetricSpool:
             return ()
         if self._is_over:
             raise DeadError("the metric spool has been closed")
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
         self._pending.append((batches, done))
-        self._wanted.set()
+        self._ask(loop)
         await done
         return [batch.id for batch in batches]
 
@@ -113,56 +119,55 @@ class MetricSpool:
 
     async def on_disk(self, work: Callable[[], T]) -> T:
         """Do blocking work on the spool, when it is its turn, and tell who waits for something to send."""
-        async with self._lock:
-            try:
-                return await in_thread(work)
-            finally:
-                self._note()
+        try:
+            return await self._turns.take(work)
+        finally:
+            self._note()
 
     async def _run(self, stop: Stop) -> None:
-        committing = asyncio.get_running_loop().create_task(self._commit_all(), name="metric-spool: commits")
         path = self._unit.unit_dir / SOCKET
         try:
             async with serving(path, self._answer, asks=True, clock=self._unit.clock):
                 await stop.wait()
         finally:
             self._is_over = True
-            self._wanted.set()
-            await asyncio.wait((committing,))
-            async with self._lock:
-                await in_thread(self.spool.close)
-        committing.result()
+            await self._turns.take(partial(self._end, asyncio.get_running_loop()))
 
     async def _answer(self, request: bytes) -> bytes:
         return await self.on_disk(lambda: answer(self.spool, request))
 
-    async def _commit_all(self) -> None:
-        """Commit what is pending, as much at a time as has come meanwhile; what has come before the end, too."""
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            while self._pending:
-                await self._commit(self._take())
-            if self._is_over:
-                return
+    def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have what is pending committed, by a turn that is to come or by another."""
+        if not self._is_asked:
+            self._is_asked = True
+            self._turns.add(partial(self._commit, loop))
 
-    def _take(self) -> list[tuple[Sequence[MetricBatch], asyncio.Future[None]]]:
-        taken, count = [self._pending.pop(0)], 0
-        count = len(taken[0][0])
-        while self._pending and count + len(self._pending[0][0]) <= _MOST_IN_A_FILE:
-            count += len(self._pending[0][0])
-            taken.append(self._pending.pop(0))
-        return taken
-
-    async def _commit(self, group: Sequence[tuple[Sequence[MetricBatch], asyncio.Future[None]]]) -> None:
-        batches = [batch for given, _ in group for batch in given]
+    def _commit(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Commit what is pending by now, as much as goes into a file, and have the rest wait for its turn. Blocks."""
+        self._is_asked = False
+        if not (group := self._take()):
+            return
         error: Exception | None = None
         try:
-            await self.on_disk(lambda: self.spool.publish(batches))
-            self._published.add(len(batches))
+            self.spool.publish([batch for given, _ in group for batch in given])
         # The edge between those who publish and the disk: each is told what became of the commit that theirs was in.
         except Exception as raised:
             error = raised
+        loop.call_soon_threadsafe(self._tell, group, error)
+        if self._pending:
+            self._ask(loop)
+
+    def _take(self) -> list[Pending]:
+        taken: list[Pending] = []
+        count = 0
+        while self._pending and (not taken or count + len(self._pending[0][0]) <= _MOST_IN_A_FILE):
+            taken.append(self._pending.popleft())
+            count += len(taken[-1][0])
+        return taken
+
+    def _tell(self, group: Sequence[Pending], error: Exception | None) -> None:
+        if error is None:
+            self._published.add(sum(len(batches) for batches, _ in group))
         for _, done in group:
             if done.done():
                 continue
@@ -170,9 +175,16 @@ class MetricSpool:
                 done.set_result(None)
             else:
                 done.set_exception(error)
+        self._note()
+
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Commit what has come before the end, too, and let go of the spool. Blocks."""
+        while self._pending:
+            self._commit(loop)
+        self.spool.close()
 
     def _note(self) -> None:
-        for sender, queue in self.spool.queues.items():
+        for sender, queue in list(self.spool.queues.items()):
             event, stats = self._filled.setdefault(sender, asyncio.Event()), queue.stats()
             (event.set if queue.has_any() else event.clear)()
             self._waiting.set(stats.batches, sender)
