@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -73,7 +73,10 @@ class FakeExecution:
 
 
 class FakeExecutions:
-    """`Executions`: `endings` says how a script ends, all others succeed; `gates` what it waits for before it does."""
+    """`Executions`: `endings` says how a script ends, all others succeed; `gates` what it waits for before it does.
+
+    The charm has all scripts but those in `absent`.
+    """
 
     def __init__(self, journal: list[str]) -> None:
         self.journal = journal
@@ -83,6 +86,14 @@ class FakeExecutions:
         self.answer = CommandsEnding(returncode=0, stdout=b"said")
         self.last: FakeExecution | None = None
         self.hooks: list[HookInfo] = []
+        self.absent: set[str] = set()
+        self.passed: list[HookInfo] = []
+
+    async def lacking(self, scripts: Collection[str]) -> frozenset[str]:
+        return frozenset(self.absent.intersection(scripts))
+
+    def pass_over(self, hook: HookInfo) -> None:
+        self.passed.append(hook)
 
     async def hook(self, info: HookInfo, script: str) -> FakeExecution:
         self.hooks.append(info)
@@ -168,10 +179,14 @@ class FakeRelations:
             raise NotFoundError(str(hook.relation), f"the unit is in no relation {hook.relation}")
         return f"{self.endpoints[hook.relation]}-{hook.kind}"
 
-    async def commit(self, hook: HookInfo) -> None:
-        self.committed.append(hook)
-        self.created = [other for other in self.created if other != hook]
-        self.hooks = [other for other in self.hooks if other != hook]
+    def following(self, hook: HookInfo, snapshot: Snapshot) -> Iterable[HookInfo]:
+        return self.hooks[self.hooks.index(hook) + 1 :] if hook in self.hooks else ()
+
+    async def commit(self, hook: HookInfo, *further: HookInfo) -> None:
+        done = (hook, *further)
+        self.committed += done
+        self.created = [other for other in self.created if other not in done]
+        self.hooks = [other for other in self.hooks if other not in done]
 
     def contexts(self, hook: HookInfo | None = None) -> Mapping[int, RelationContext]:
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
@@ -89,6 +89,16 @@ class CommandsExecution(Execution, Protocol):
 class Executions(Protocol):
     """Makes executions."""
 
+    async def lacking(self, scripts: Collection[str]) -> frozenset[str]:
+        """Those of the hooks' scripts that the charm has not, as it is now, and that nobody wants to debug.
+
+        A charm in which nothing can be run lacks none: running one says what is wrong.
+        """
+        ...
+
+    def pass_over(self, hook: HookInfo) -> None:
+        """A hook counts as run: what its unit has said is seen from now on."""
+
     async def hook(self, info: HookInfo, script: str) -> Execution:
         """For a hook, of which `script` is the name."""
         ...
@@ -144,6 +154,10 @@ class RelationTracker(Protocol):
         """The next of the other relation hooks that is due."""
         ...
 
+    def following(self, hook: HookInfo, snapshot: Snapshot) -> Iterable[HookInfo]:
+        """The hooks of the same relation that will be due once `hook` has been run, up to relation-broken."""
+        ...
+
     def prepare(self, hook: HookInfo) -> str:
         """The name of the hook's script.
 
@@ -153,8 +167,9 @@ class RelationTracker(Protocol):
         """
         ...
 
-    async def commit(self, hook: HookInfo) -> None:
-        """Write down that the hook was run (or skipped); again for the same hook changes nothing."""
+    async def commit(self, hook: HookInfo, *further: HookInfo) -> None:
+        """Write down at once that the hook was run (or skipped), and `further` ones of those that follow on it; again for
+        the same hooks changes nothing."""
 
     def contexts(self, hook: HookInfo | None = None) -> Mapping[int, RelationContext]:
         """The relations as a hook sees them, by id: in relation-departed without the unit that departs."""

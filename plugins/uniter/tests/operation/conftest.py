@@ -32,9 +32,9 @@ def fakes() -> FakeRooms:
     return FakeRooms()
 
 
-def running(hook: HookInfo, fakes: FakeRooms) -> RunHook:
-    """The operation that runs the hook."""
-    return RunHook(hook, fakes.rooms, remote=fakes.remote, hashes=HASHES)
+def running(hook: HookInfo, fakes: FakeRooms, *following: HookInfo) -> RunHook:
+    """The operation that runs the hook, after which those of the same relation are due."""
+    return RunHook(hook, fakes.rooms, remote=fakes.remote, hashes=HASHES, following=lambda _: following)
 
 
 def skipping(hook: HookInfo, fakes: FakeRooms) -> SkipHook:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from undercroft_uniter.seams import Commands, Leadership, RelationTracker, StorageTracker, UnitLog
 
 COMMANDS = "juju-exec"
+_OF_SETTINGS = (HookKind.RELATION_JOINED, HookKind.RELATION_CHANGED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ class Contexts:
         """Of a hook; a member that it is run for has new settings from now on."""
         relations = dict(self._side.relations.contexts(info))
         relation, unit = info.relation, info.remote_unit
-        is_met = info.kind in (HookKind.RELATION_JOINED, HookKind.RELATION_CHANGED) and unit
+        is_met = info.kind in _OF_SETTINGS and unit
         if is_met and relation is not None and relation in relations:
             relations[relation] = _with_member(relations[relation], unit)
         self._prune(relations)
@@ -101,6 +102,11 @@ class Contexts:
             departing_unit=info.departing_unit,
         )
         return self._make(script, script, view, storage=info.storage)
+
+    def pass_over(self, info: HookInfo) -> None:
+        """A hook counts as run: a member that it would have been run for has new settings from now on."""
+        if info.kind in _OF_SETTINGS and info.remote_unit and info.relation is not None:
+            self._members.invalidate(info.relation, info.remote_unit)
 
     def for_action(self, action: Action, parameters: Mapping[str, object]) -> UnitContext:
         """Of an action."""

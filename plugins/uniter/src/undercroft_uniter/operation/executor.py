@@ -56,6 +56,8 @@ class Executor:
         """
         async with AsyncExitStack() as held:
             async with unless_stopped(self._stop):
+                with _Noting("looking at", operation):
+                    await operation.look()
                 if operation.lock_reason:
                     await held.enter_async_context(self._lock.held(self._unit, operation.lock_reason))
                 with _Noting("preparing", operation):

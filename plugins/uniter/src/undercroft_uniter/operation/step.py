@@ -41,6 +41,9 @@ class Operation:
         """Nobody else may be in the charm's folder meanwhile."""
         return False
 
+    async def look(self) -> None:
+        """See what there is to execute, before the lock is taken: what finds nothing may leave the lock off."""
+
     async def prepare(self, state: OperationState) -> Outcome:
         """Do what has to come before it is written down that the operation was begun."""
         del state

@@ -10,6 +10,8 @@ from undercroft_hookspecs.state import Life
 from undercroft_uniter.hook.info import HookInfo, HookKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from undercroft_uniter.relation.state import RelationState
     from undercroft_uniter.remotestate.snapshot import RelationSnapshot, Snapshot
 
@@ -56,13 +58,25 @@ def next_hook(state: RelationState, sight: Sight) -> HookInfo | None:
     if state.changed_pending:
         version = members.units.get(state.changed_pending, 0)
         return _hook(state, HookKind.RELATION_CHANGED, sight, state.changed_pending, version)
-    for unit in sorted(state.members.keys() - members.units.keys()):
+    unit = min(state.members.keys() - members.units.keys(), default="")
+    if unit:
         departing = sight.departing_local_unit or unit
         version = state.members[unit]
         return _hook(state, HookKind.RELATION_DEPARTED, sight, unit, version, departing=departing)
     if sight.is_over:
         return None if sight.is_peer else _hook(state, HookKind.RELATION_BROKEN, sight)
     return _news(state, sight)
+
+
+def following(hook: HookInfo, state: RelationState, sight: Sight) -> Iterator[HookInfo]:
+    """The hooks that are due after `hook`, each once those before it have been run, up to relation-broken."""
+    due: HookInfo | None = hook
+    while due is not None:
+        state = state.apply(due)
+        due = next_hook(state, sight)
+        if due is None or due.kind is HookKind.RELATION_BROKEN:
+            return
+        yield due
 
 
 def _news(state: RelationState, sight: Sight) -> HookInfo | None:
@@ -75,12 +89,12 @@ def _news(state: RelationState, sight: Sight) -> HookInfo | None:
                 remote_application=application,
                 change_version=version,
             )
-    for unit in sorted(sight.members.units.keys() - state.members.keys()):
-        return _hook(state, HookKind.RELATION_JOINED, sight, unit, sight.members.units[unit])
-    for unit, version in sorted(sight.members.units.items()):
-        if version != state.members[unit]:
-            return _hook(state, HookKind.RELATION_CHANGED, sight, unit, version)
-    return None
+    units = sight.members.units
+    unit = min(units.keys() - state.members.keys(), default="")
+    if unit:
+        return _hook(state, HookKind.RELATION_JOINED, sight, unit, units[unit])
+    unit = min((name for name, version in units.items() if version != state.members[name]), default="")
+    return _hook(state, HookKind.RELATION_CHANGED, sight, unit, units[unit]) if unit else None
 
 
 def _hook(

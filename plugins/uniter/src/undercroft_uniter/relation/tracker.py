@@ -12,12 +12,13 @@ from undercroft_hookspecs import CannotEnterScope, CannotEnterScopeYet, NotFound
 from undercroft_hookspecs.hook_tools import RelationContext
 from undercroft_hookspecs.state import Life
 from undercroft_uniter.hook.info import HookInfo, HookKind
-from undercroft_uniter.relation.choice import is_over, next_hook, sight_of
+from undercroft_uniter.relation.choice import following, is_over, next_hook, sight_of
 from undercroft_uniter.relation.endpoints import is_implemented
 from undercroft_uniter.relation.records import RelationRecords
 from undercroft_uniter.relation.state import RelationState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import Self
 
@@ -105,6 +106,14 @@ class Relations:
                 return hook
         return None
 
+    def following(self, hook: HookInfo, snapshot: Snapshot) -> Iterator[HookInfo]:
+        """The hooks of the same relation that will be due once `hook` has been run."""
+        number = _relation_of(hook)
+        seen, state = snapshot.relations.get(number), self._records.get(number)
+        is_among = hook.kind not in (HookKind.RELATION_CREATED, HookKind.RELATION_BROKEN)
+        if is_among and seen is not None and state is not None:
+            yield from following(hook, state, sight_of(seen, snapshot, unit=self._unit))
+
     def prepare(self, hook: HookInfo) -> str:
         """The name of the hook's script."""
         number = _relation_of(hook)
@@ -117,14 +126,17 @@ class Relations:
         state.validate(hook)
         return f"{known.seen.endpoint.name}-{hook.kind}"
 
-    async def commit(self, hook: HookInfo) -> None:
-        """Write down that the hook was run (or skipped); again for the same hook changes nothing."""
+    async def commit(self, hook: HookInfo, *further: HookInfo) -> None:
+        """Write down at once that the hook was run (or skipped), and `further` ones of those that follow on it; again for
+        the same hooks changes nothing."""
         number = _relation_of(hook)
         known, state = self._known.get(number), self._records.get(number)
         if known is None or state is None:
             return
         if hook.kind is not HookKind.RELATION_BROKEN:
-            await self._records.put(state.apply(hook))
+            for each in (hook, *further):
+                state = state.apply(each)
+            await self._records.put(state)
             return
         await self._leave(number)
         if known.is_suspended:

@@ -5,6 +5,7 @@ That is caught when an operation is made: what changes later makes for another o
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from undercroft_uniter.hook.info import HookInfo, HookKind
@@ -43,7 +44,9 @@ class Operations:
 
     def run_hook(self, hook: HookInfo) -> Operation:
         """Run a hook. Raises NotValidError: it lacks what its kind needs."""
-        operation = RunHook(hook, self._rooms, remote=self._remote, hashes=self._snapshot.hashes)
+        following = partial(self._rooms.relations.following, snapshot=self._snapshot)
+        hashes = self._snapshot.hashes
+        operation = RunHook(hook, self._rooms, remote=self._remote, hashes=hashes, following=following)
         local, retry = self._local, self._snapshot.retry_hook_version
 
         def note_try() -> None:

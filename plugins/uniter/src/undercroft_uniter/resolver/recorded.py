@@ -43,6 +43,10 @@ class Recorded(Operation):
         """As the operation does."""
         return self.operation.changes_charm
 
+    async def look(self) -> None:
+        """Have it look."""
+        await self.operation.look()
+
     async def prepare(self, state: OperationState) -> Outcome:
         """Prepare it."""
         outcome = await self.operation.prepare(state)

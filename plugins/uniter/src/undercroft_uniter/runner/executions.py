@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from undercroft.files import in_thread
+from undercroft_hookspecs import UndercroftError
 from undercroft_uniter.context.factory import COMMANDS, Contexts
 from undercroft_uniter.errors import ActionNotValid
 from undercroft_uniter.runner.action import ActionExecution
@@ -24,7 +25,7 @@ from undercroft_uniter.runner.parameters import checked
 from undercroft_uniter.runner.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from undercroft_hookspecs import UnitAgent
     from undercroft_hookspecs.hook_tools import HookTool
@@ -47,6 +48,18 @@ class UnitExecutions:
         self._side, self._server, self._tools = side, server, tools
         self._contexts = Contexts(side)
         self._workshop: Workshop | None = None
+
+    async def lacking(self, scripts: Collection[str]) -> frozenset[str]:
+        """Those of the hooks' scripts that the charm has not, and that nobody wants to debug."""
+        workshop = await self._ready()
+        try:
+            return await workshop.lacking(scripts)
+        except UndercroftError:
+            return frozenset()
+
+    def pass_over(self, hook: HookInfo) -> None:
+        """A hook counts as run: what its unit has said is seen from now on."""
+        self._contexts.pass_over(hook)
 
     async def hook(self, info: HookInfo, script: str) -> HookExecution:
         """For a hook, of which `script` is the name."""

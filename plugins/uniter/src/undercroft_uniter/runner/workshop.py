@@ -15,7 +15,7 @@ from undercroft_uniter.runner.process import CharmProcess
 from undercroft_uniter.runner.script import find_script
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from undercroft_hookspecs.hook_tools import HookTool
@@ -48,6 +48,20 @@ class Workshop:
         """The script of a hook or an action, and the debug session that there may be; in one hop to a thread."""
         paths = self.side.paths
         return await in_thread(lambda: (find_script(paths.charm, folder, name), read_session(paths.debug)))
+
+    async def lacking(self, scripts: Collection[str]) -> frozenset[str]:
+        """Those of the hooks' scripts that are not there, and that nobody debugs; in one hop to a thread.
+
+        Raises:
+            NotFoundError, NotValidError: one of them could not be run.
+        """
+        paths = self.side.paths
+
+        def look() -> frozenset[str]:
+            absent = frozenset(name for name in scripts if find_script(paths.charm, "hooks", name) is None)
+            return absent if absent and read_session(paths.debug) is None else frozenset()
+
+        return await in_thread(look)
 
     async def environment(self, context: UnitContext) -> dict[str, str]:
         """What hooks, actions and commands have in common, as it is now."""
