@@ -8,7 +8,10 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import uvloop
 from plugins.model.tests.conftest import HERE, World
@@ -16,7 +19,10 @@ from plugins.storageprovisioner.tests.ground import KEEPER, Ground
 from tests.benchmarks.measure import Scale, Table, in_turns, milliseconds
 
 from undercroft.testing.store import MemoryStore
+from undercroft_hookspecs import HostId, ModelId
+from undercroft_hookspecs.storage_facades import WantedStorage
 from undercroft_model.hosts import register_host
+from undercroft_model.storage.provisioning import HostStorage
 
 SIZE_MIB = 64
 AT_ONCE = 8
@@ -48,6 +54,26 @@ async def _measure(number: int, rounds: int) -> tuple[float, float]:
     return ours, raw
 
 
+class Watched(HostStorage):
+    """Tells when the provisioner has heard for the first time what is wanted, and waits for more."""
+
+    # Any: what HostStorage takes.
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_followed = asyncio.Event()
+
+    @asynccontextmanager
+    async def watch_storage(self, model: ModelId) -> AsyncIterator[AsyncIterator[WantedStorage]]:
+        """As the provisioner is told."""
+        async with super().watch_storage(model) as states:
+            yield self._told(states)
+
+    async def _told(self, states: AsyncIterator[WantedStorage]) -> AsyncIterator[WantedStorage]:
+        async for state in states:
+            yield state
+            self.is_followed.set()
+
+
 class Sides:
     """Both ways to so many volumes, each in a folder of its own that is empty again afterwards."""
 
@@ -62,10 +88,12 @@ class Sides:
         world = await World(MemoryStore()).begin()
         await world.change(lambda tx: register_host(tx, HERE))
         ground = Ground(world, folder)
+        facade = Watched(world.store, HostId.parse(HERE.id), clock=world.clock, rng=world.rng)
+        ground.facade = facade
         await world.deploy(KEEPER, storage={"data": f"loop,{self._number},{SIZE_MIB}M"})
         await world.start("keeper/0")
         async with ground.provisioning(), asyncio.timeout(PATIENCE):
-            await asyncio.sleep(0.05)  # It looks at everything as it starts.
+            await facade.is_followed.wait()
             began = time.perf_counter()
             await self._attached(ground)
             seconds = time.perf_counter() - began

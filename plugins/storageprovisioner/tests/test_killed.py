@@ -12,7 +12,8 @@ import pytest
 from plugins.model.tests.conftest import HERE, World
 from plugins.storageprovisioner.tests.conftest import needs
 from plugins.storageprovisioner.tests.ground import KEEPER, Ground
-from plugins.storageprovisioner.tests.killed import MOMENTS, die_at
+from plugins.storageprovisioner.tests.killed import die_at
+from plugins.storageprovisioner.tests.moments import EVERY_DOWN, EVERY_UP
 
 from undercroft.clock import SystemClock
 from undercroft.linux import mountinfo
@@ -23,11 +24,6 @@ from undercroft_model.units import remove_unit
 from undercroft_storageprovisioner.linux.loops import all_loops, loops_of
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, needs("mkfs.ext4")]
-
-UP = tuple(MOMENTS)[:9]
-DOWN = tuple(MOMENTS)[9:]
-EVERY_UP = [f"{when} {name}" for name in UP for when in ("before", "after")] + ["amid mkfs run"]
-EVERY_DOWN = [f"{when} {name}" for name in DOWN for when in ("before", "after")]
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ Nobody tells when a filesystem has become fuller, so this is one of the few thin
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs import Meter
     from undercroft_hookspecs.storage_state import Filesystem
     from undercroft_storageprovisioner.sources import Sources
+    from undercroft_storageprovisioner.threads import Hangs
 
 LABELS = ("model", "storage", "filesystem")
 
@@ -42,28 +44,26 @@ class Gauges:
             gauge.replace({labels: getattr(found, field) for labels, found in shown.items()})
 
 
-async def measure(places: Mapping[str, str], wanted: Mapping[str, Filesystem], sources: Sources) -> dict[str, Usage]:
+async def measure(
+    places: Mapping[str, str], wanted: Mapping[str, Filesystem], sources: Sources, hangs: Hangs
+) -> dict[str, Usage]:
     """How full filesystems are, by id; `places` has where each is. One that cannot be looked at is left out."""
-    found = await in_thread(_look, places)
-    for name in found:
-        filesystem = wanted.get(name)
-        source: object = sources.of_filesystem(filesystem) if filesystem is not None and not filesystem.volume else None
-        better = await source.usage(FilesystemId.parse(name)) if isinstance(source, Measures) else None
-        found[name] = better or found[name]
-    return found
-
-
-def _look(places: Mapping[str, str]) -> dict[str, Usage]:
     found = {}
     for name, place in places.items():
-        try:
-            told = os.statvfs(place)
-        except OSError:
-            continue
-        found[name] = Usage(
-            size_bytes=told.f_blocks * told.f_frsize,
-            used_bytes=(told.f_blocks - told.f_bfree) * told.f_frsize,
-            inodes=told.f_files,
-            inodes_used=told.f_files - told.f_ffree,
-        )
+        filesystem = wanted.get(name)
+        source: object = sources.of_filesystem(filesystem) if filesystem is not None and not filesystem.volume else None
+        with contextlib.suppress(OSError), hangs.about(("usage", place)):
+            told = await in_thread(_look, place)
+            better = await source.usage(FilesystemId.parse(name)) if isinstance(source, Measures) else None
+            found[name] = better or told
     return found
+
+
+def _look(place: str) -> Usage:
+    told = os.statvfs(place)
+    return Usage(
+        size_bytes=told.f_blocks * told.f_frsize,
+        used_bytes=(told.f_blocks - told.f_bfree) * told.f_frsize,
+        inodes=told.f_files,
+        inodes_used=told.f_files - told.f_ffree,
+    )

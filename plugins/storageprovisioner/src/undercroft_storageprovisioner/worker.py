@@ -284,7 +284,7 @@ class ModelStorage:
         }
         # The edge to providers, and to a store that may be away: the next look is in a minute.
         try:
-            found = await measure(places, wanted.filesystems, self._deeds.sources)
+            found = await measure(places, wanted.filesystems, self._deeds.sources, self._hangs)
             await self._facade.set_usage(self._model, {FilesystemId.parse(name): each for name, each in found.items()})
         except Exception as error:
             _log.warning("cannot tell how full the filesystems of model %s are: %s", self._model, error)
