@@ -227,3 +227,21 @@ async def test_what_is_gone_by_itself_is_attached_again(ground: Ground) -> None:
         mounts.unmount(Path(storage.location))
         await until(lambda: mounts.at(Path(storage.location)) is not None)
         await ground.end()
+
+
+async def test_device_that_somebody_looks_at_for_himself_is_waited_for_a_moment(tmp_path: Path) -> None:
+    """A disk manager opens each new device so, to see whether it is in use: then making it failed for 30 s."""
+    volumes, clock = LoopVolumes(tmp_path, SystemClock()), FakeClock()
+    await volumes.create(VolumeParams(volume=VOLUME, size_mib=16))
+    device = Path("/dev", (await volumes.attach(HELD)).device_name)
+    wish = Wish(kind="ext4", name="model/0/0", label="data/0")
+    looked_at = os.open(device, os.O_RDONLY | os.O_EXCL)
+    making = asyncio.ensure_future(Formatter(SystemProcess(), tmp_path / "notes", clock).ensure(device, wish))
+    await clock.until(1, timeout=20)
+    os.close(looked_at)
+    while not making.done():
+        await clock.advance(0.01)
+        await asyncio.sleep(0.001)
+
+    assert await making == 16 * MIB
+    await volumes.detach(HELD)

@@ -15,7 +15,7 @@ from undercroft_storageprovisioner.linux.formatting import KINDS, Formatter, Kin
 from undercroft_storageprovisioner.linux.growing import Grower
 from undercroft_storageprovisioner.linux.mounting import Mounting, detach, verify
 from undercroft_storageprovisioner.names import file_name
-from undercroft_storageprovisioner.threads import in_thread
+from undercroft_storageprovisioner.threads import in_thread, unless_busy
 
 if TYPE_CHECKING:
     from undercroft_hookspecs import Clock, FilesystemId, ModelId, Process
@@ -29,8 +29,9 @@ class ManagedFilesystems:
 
     def __init__(self, model: ModelId, folder: Path, process: Process, clock: Clock | None = None) -> None:
         self._model = model
-        self._formatter = Formatter(process, folder / "formatting")
-        self._checker = Checker(process, clock or SystemClock())
+        self._clock = clock or SystemClock()
+        self._formatter = Formatter(process, folder / "formatting", self._clock)
+        self._checker = Checker(process, self._clock)
         self._grower = Grower(process, self._checker)
 
     async def create(self, filesystem: FilesystemId, device: Path, *, kind: str, label: str) -> FilesystemInfo:
@@ -77,10 +78,10 @@ class ManagedFilesystems:
         wish, said = self._wish(filesystem, kind, ""), ""
         wanted = Mounting(device, path, wish.kind, uuid or str(wish.uuid), read_only=read_only)
         try:
-            is_there = await in_thread(wanted.mount_if_clean, is_checked=policy != "never")
+            is_there = await unless_busy(self._clock, wanted.mount_if_clean, is_checked=policy != "never")
             if not is_there:
                 said = await self._checker.put_right(device, wish.kind, policy)
-                await in_thread(wanted.mount)
+                await unless_busy(self._clock, wanted.mount)
         except OSError as error:
             await self._blame(error, device, wish.kind)
             raise

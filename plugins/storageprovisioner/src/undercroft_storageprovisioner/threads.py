@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import sys
 import threading
@@ -21,6 +22,8 @@ from undercroft.clock import SystemClock, alarm
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
 
+    from undercroft_hookspecs import Clock
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -28,6 +31,10 @@ CALL_SECONDS = 300.0
 """No call that the provisioner makes of the kernel should take as long, however slow the disk."""
 LEAVE_SECONDS = 5.0
 """How long a call is waited for that nobody wants any more: what it does is not to overlap with what comes next."""
+
+
+BUSY_SECONDS = 1.0
+LOOK_SECONDS = 0.01
 
 
 class Hangs:
@@ -106,6 +113,19 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         raise
     finally:
         timer.cancel()
+
+
+async def unless_busy(clock: Clock, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """As `in_thread`, again while a device is somebody's own: who looks whether it is in use has it for a moment."""
+    waited = 0.0
+    while True:
+        try:
+            return await in_thread(work, *args, **kwargs)
+        except OSError as error:
+            if error.errno != errno.EBUSY or waited >= BUSY_SECONDS:
+                raise
+        await clock.sleep(LOOK_SECONDS)
+        waited += LOOK_SECONDS
 
 
 class _Call:

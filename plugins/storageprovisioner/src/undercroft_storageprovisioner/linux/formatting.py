@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 from uuid import UUID, uuid5
 
+from undercroft.clock import SystemClock
 from undercroft.linux import signature
 from undercroft_hookspecs import PermanentError
-from undercroft_storageprovisioner.threads import in_thread
+from undercroft_storageprovisioner.threads import in_thread, unless_busy
 
 if TYPE_CHECKING:
-    from undercroft_hookspecs import Process
+    from undercroft_hookspecs import Clock, Process
 
 Kind: TypeAlias = Literal["ext4", "xfs", "btrfs"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -32,6 +33,7 @@ MKFS_SECONDS = 600.0
 MIB = 1024 * 1024
 _BACKUPS = tuple(1024 * (1 + 8192 * n) for n in (1, 3, 5, 7)) + tuple(4096 * 32768 * n for n in (1, 3, 5, 7, 9))
 """Where ext4 keeps copies of its superblock, with blocks of 1 and of 4 KiB."""
+_CHUNK_BYTES = 256 * 1024
 _XFS_IN_PROGRESS = 126
 """Where xfs has `sb_inprogress`, one byte."""
 _LABEL_BYTES = {"ext4": 16, "xfs": 12, "btrfs": 255}
@@ -55,8 +57,8 @@ class Wish:
 class Formatter:
     """Makes filesystems, with its notes in a folder."""
 
-    def __init__(self, process: Process, notes: Path) -> None:
-        self._process, self._notes = process, notes
+    def __init__(self, process: Process, notes: Path, clock: Clock | None = None) -> None:
+        self._process, self._notes, self._clock = process, notes, clock or SystemClock()
 
     async def ensure(self, device: Path, wish: Wish) -> int:
         """Have the device hold the filesystem that is wished for; nothing if it does. Gives the device's size.
@@ -66,7 +68,7 @@ class Formatter:
         """
         note = self._notes / str(wish.uuid)
         with Lock() as lock:
-            begun = await in_thread(_begin, device, wish, note, lock)
+            begun = await unless_busy(self._clock, _begin, device, wish, note, lock)
             if begun is not None:
                 await self._make(device, wish, again=begun)
         return await in_thread(_end, device, wish, note)
@@ -199,10 +201,21 @@ def _first_content(device: Path) -> int | None:
         size = os.lseek(opened, 0, os.SEEK_END)
         os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_RANDOM)  # Nothing but what is asked for is to be read.
         for offset in sorted({0, max(0, size - MIB), *(place for place in _BACKUPS if place < size)}):
-            length = MIB if offset in (0, size - MIB) else 4096
-            content = os.pread(opened, length, offset)
-            if content != bytes(len(content)):
-                return offset + len(content) - len(content.lstrip(b"\0"))
+            end = offset + (MIB if offset in (0, size - MIB) else 4096)
+            found = _first_in(opened, offset, end)
+            if found is not None:
+                return found
     finally:
         os.close(opened)
+    return None
+
+
+def _first_in(opened: int, offset: int, end: int) -> int | None:
+    # Into one buffer: to have the memory for new ones made takes longer than to read.
+    content = bytearray(min(_CHUNK_BYTES, end - offset))
+    nothing = bytes(len(content))
+    while offset < end and (length := os.preadv(opened, [content], offset)):
+        if content != nothing and (inside := content[:length].lstrip(b"\0")):
+            return offset + length - len(inside)
+        offset += length
     return None
