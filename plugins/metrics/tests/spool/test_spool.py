@@ -62,6 +62,35 @@ def test_claim_keeps_to_its_bytes_but_gives_one_at_least(bench: Bench) -> None:
     assert numbers(spool.queue("store").claim(10, 1)) == [1]
 
 
+def test_what_comes_next_is_read_while_something_is_being_sent_and_only_if_that_goes_on(bench: Bench) -> None:
+    spool = bench.open()
+    for number in range(1, 7):
+        spool.publish([batch(number)])
+    queue = spool.queue("store")
+    assert numbers(take(queue, most=2)) == [1, 2]
+    assert len(files(queue.folder)) == 6
+    assert numbers(list(queue.claim(2, 1 << 20))) == [3, 4]
+    queue.tidy(1 << 20)
+    assert len(files(queue.folder)) == 4, "what has arrived goes meanwhile"
+    for path in queue.folder.glob("*.b"):
+        path.write_bytes(b"")
+    queue.acknowledge({batch(3).id, batch(4).id})
+    assert numbers(take(queue, most=1)) == [5], "it was read ahead"
+    assert numbers(list(queue.claim(2, 1 << 20))) == [6]
+    assert numbers(list(queue.claim(2, 1 << 20))) == [6]
+    queue.acknowledge({batch(6).id})
+    assert files(queue.folder) == []
+
+
+def test_what_has_arrived_is_gone_once_the_spool_is_closed(bench: Bench) -> None:
+    spool = bench.open()
+    for number in (1, 2):
+        spool.publish([batch(number)])
+    take(spool.queue("store"), most=1)
+    spool.close()
+    assert len(files(spool.queue("store").folder)) == 1
+
+
 def test_every_sender_has_its_own_queue_of_the_same_files(bench: Bench) -> None:
     spool = bench.open("a", "b")
     spool.publish([batch(1)])
@@ -296,10 +325,10 @@ def test_what_is_being_sent_is_not_dropped_though_what_came_before_it_could_not_
     queue = spool.queue("store")
     first, *_ = files(queue.folder)
 
-    def fail(path: Path) -> bytes:
-        if path.name == first:
+    def fail(path: str) -> bytes:
+        if path.endswith(first):
             raise OSError(5, "Input/output error")
-        return path.read_bytes()
+        return Path(path).read_bytes()
 
     monkeypatch.setattr("undercroft_metrics.spool.queue.read_bounded", fail)
     assert numbers(queue.claim(1, 1 << 20)) == [2]
@@ -383,14 +412,13 @@ def test_disk_that_is_read_only_lets_the_queue_drain(bench: Bench, monkeypatch: 
     for number in (1, 2):
         spool.publish([batch(number)])
     queue = spool.queue("store")
-    unlink = Path.unlink
 
-    def read_only(path: Path, missing_ok: bool = False) -> None:
-        raise OSError(30, "Read-only file system", str(path))
+    def read_only(path: str) -> None:
+        raise OSError(30, "Read-only file system", path)
 
-    monkeypatch.setattr(Path, "unlink", read_only)
+    monkeypatch.setattr(os, "unlink", read_only)
     assert numbers(take_all(queue)) == [1, 2]
-    monkeypatch.setattr(Path, "unlink", unlink)
+    monkeypatch.undo()
     queue.acknowledge(set())
     assert files(queue.folder) == []
 

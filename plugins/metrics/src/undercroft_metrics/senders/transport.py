@@ -58,7 +58,8 @@ class Poster:
             OSError, TimeoutError: the receiver cannot be reached, or breaks off.
             RetryLaterError, TooMuchError, BatchesRefusedError: as its status says.
         """
-        every = {**self._config.headers, **headers, **await in_thread(self._authorization)}
+        own = await in_thread(self._authorization) if self._config.token_file else {}
+        every = {**self._config.headers, **headers, **own}
         try:
             async with self._session.post(
                 self._config.url, data=body, headers=every, allow_redirects=False
@@ -75,8 +76,6 @@ class Poster:
 
     def _authorization(self) -> Mapping[str, str]:
         """Read anew each time: tokens are renewed."""
-        if not self._config.token_file:
-            return {}
         path = Path(self._config.token_file)
         with path.open("rb") as file:
             token = file.read(TOKEN_BYTES).strip()

@@ -87,7 +87,7 @@ class Folders:
         return sorted(found)
 
 
-def read_bounded(path: Path) -> bytes:
+def read_bounded(path: Path | str) -> bytes:
     """The content of a spooled file.
 
     Raises:
@@ -101,13 +101,18 @@ def read_bounded(path: Path) -> bytes:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise DamagedError("it is no regular file") from None
         raise
-    with os.fdopen(fd, "rb") as file:
+    try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise DamagedError("it is no regular file")
         if found.st_size > MOST_BYTES:
             raise DamagedError(f"it has {found.st_size} bytes: none of ours is so large")
-        return file.read(MOST_BYTES + 1)
+        data = os.read(fd, found.st_size + 1)
+        while len(data) < found.st_size and (more := os.read(fd, found.st_size + 1 - len(data))):
+            data += more
+        return data
+    finally:
+        os.close(fd)
 
 
 def write_new(path: Path, data: bytes, *, durable: bool) -> None:

@@ -21,7 +21,7 @@ from undercroft_metrics.spool.names import FileName
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from undercroft_hookspecs import Clock
@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 TOO_OLD: Final = "too old"
 FULL: Final = "the queue is full"
 _BLOCK: Final = 4096
+_MOST_AHEAD: Final = 1000
+"""Files that are read ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Queue:
     def __init__(self, sender: str, owner: Owner) -> None:
         self.sender, self._owner = sender, owner
         self.folder: Path = owner.folders.queue(sender)
+        self._path = str(self.folder)
         self.entries: list[Entry] = []
         self.last_created = 0
         self.unknown = 0
@@ -77,6 +80,10 @@ class Queue:
         self._batches = self._bytes = 0
         self.dead = self.quarantined = 0
         self._claimed: dict[str, list[Line]] = {}
+        self._ahead: dict[str, list[Line]] = {}
+        """What was read while something else was being sent."""
+        self._has_moved = False
+        """Whether anything has arrived since the last claim."""
         self._unremoved: list[str] = []
 
     def open(self) -> None:
@@ -113,6 +120,10 @@ class Queue:
     def has_any(self) -> bool:
         """Whether there is something to claim."""
         return bool(self._batches or self.ledger.waiting())
+
+    def close(self) -> None:
+        """Remove what is still there of what has arrived."""
+        self._remove_rest()
 
     def discard(self, name: str) -> None:
         """Have nothing of a file that was never published, if there is any of it."""
@@ -155,11 +166,16 @@ class Queue:
 
     def claim(self, max_batches: int, max_bytes: int) -> Sequence[MetricBatch]:
         """The oldest within the limits; what cannot be read is put into quarantine."""
-        known, self._claimed = self._claimed, {}
+        known, self._claimed = self._claimed | self._ahead, {}
         self._expire()
-        self._remove_rest()
         if self.ledger.seal():
             self.ledger.save()
+        found = self._oldest(known, max_batches, max_bytes)
+        kept = known if self._has_moved else {}
+        self._ahead = {name: lines for name, lines in kept.items() if name not in self._claimed}
+        return found
+
+    def _oldest(self, known: Mapping[str, list[Line]], max_batches: int, max_bytes: int) -> Sequence[MetricBatch]:
         found = [self._gap_batch(gap) for gap in self.ledger.books.sealed][:max_batches]
         size = 0
         for entry in tuple(self.entries):
@@ -178,12 +194,28 @@ class Queue:
                 size += line.size
         return found
 
+    def tidy(self, most: int) -> None:
+        """While what was claimed is on its way: remove what arrived before, and read what is claimed next, about as
+        many bytes. Not for a sender whose last claim has not arrived: the memory would be for nothing."""
+        self._remove_rest()
+        if not self._has_moved:
+            return
+        self._has_moved = False
+        size = sum(line.size for lines in self._ahead.values() for line in lines)
+        for entry in tuple(islice(self.entries, len(self._claimed) + _MOST_AHEAD)):
+            if size >= most:
+                break
+            if self._is_free(entry) and entry.name not in self._ahead and (lines := self._read(entry)) is not None:
+                self._ahead[entry.name] = lines
+                size += sum(line.size for line in lines)
+
     def acknowledge(self, ids: set[str]) -> None:
-        """Forget batches that were claimed. The names go to the disk in time: one that comes back is a duplicate."""
+        """Forget batches that were claimed. Their files go in time: what a crash brings back is a duplicate."""
         if self.ledger.settle(ids):
             self.ledger.save()
-        claimed = islice((each for each in self.entries if each.name in self._claimed), len(self._claimed))
-        for entry in list(claimed):
+        claimed = list(islice((each for each in self.entries if each.name in self._claimed), len(self._claimed)))
+        gone: list[Entry] = []
+        for entry in claimed:
             lines = self._claimed[entry.name]
             for line in lines:
                 if line.batch.id in ids and line.batch.id not in entry.done:
@@ -191,9 +223,13 @@ class Queue:
                     self._less(entry, 1, len(line.batch.samples))
             if entry.batches == 0:
                 del self._claimed[entry.name]
-                self._forget([entry])
-                self._unremoved.append(entry.name)
-        self._remove_rest()
+                gone.append(entry)
+        if gone:
+            self._has_moved = True
+            self._forget_among(gone)
+            self._unremoved.extend(entry.name for entry in gone)
+        if not (gone and self.entries):
+            self._remove_rest()  # Else by `tidy`, when nobody waits for it.
 
     def claimed(self, batch_id: str) -> tuple[str, Line] | None:
         """A batch that was claimed, and the name of its file."""
@@ -228,6 +264,13 @@ class Queue:
         self._bytes -= sum(each.size for each in gone)
         self._batches -= sum(each.batches for each in gone)
 
+    def _forget_among(self, gone: Sequence[Entry]) -> None:
+        """Forget files that are near the beginning, though not all next to one another, without a look at the rest."""
+        end = self.entries.index(gone[-1]) + 1
+        names = {each.name for each in gone}
+        self.entries[:end] = [each for each in self.entries[:end] if each.name not in names]
+        self._bytes -= sum(each.size for each in gone)
+
     def _expire(self) -> None:
         """Drop what has waited for too long."""
         oldest = boot_seconds(self._owner.clock) - self._owner.limits.seconds
@@ -242,6 +285,8 @@ class Queue:
         self.ledger.books.going = (going[0].name, going[-1].name)
         self.ledger.save()
         self._forget(going)
+        for each in going:
+            self._ahead.pop(each.name, None)
         self._unremoved.extend(each.name for each in going)
         self._remove_rest()
 
@@ -255,7 +300,7 @@ class Queue:
         left: list[str] = []
         for name in self._unremoved:
             try:
-                (self.folder / name).unlink()
+                os.unlink(f"{self._path}/{name}")  # noqa: PTH108  # There may be thousands.
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -266,7 +311,7 @@ class Queue:
 
     def _read(self, entry: Entry) -> list[Line] | None:
         try:
-            lines = decode(read_bounded(self.folder / entry.name))
+            lines = decode(read_bounded(f"{self._path}/{entry.name}"))
             name = FileName.parse(entry.name)
             if name is None or (lines[0].batch.id, len(lines)) != (name.id, name.batches):
                 raise DamagedError("it holds something else than its name says")

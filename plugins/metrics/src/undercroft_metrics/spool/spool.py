@@ -65,6 +65,8 @@ class Spool:
     def close(self) -> None:
         """Let go of the lock; may be repeated."""
         if self._lock_fd >= 0:
+            for queue in self.queues.values():
+                queue.close()
             os.close(self._lock_fd)
             self._lock_fd = -1
 

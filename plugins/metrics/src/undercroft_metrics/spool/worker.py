@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from undercroft_metrics.spool.queue import Queue
 
     Pending = tuple[Sequence[MetricBatch], asyncio.Future[None]]
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -124,6 +127,10 @@ class MetricSpool:
         finally:
             self._note()
 
+    def tidy(self, queue: Queue, most: int) -> None:
+        """Have done for a queue what nobody waits for."""
+        self._turns.add(partial(_tidy, queue, most))
+
     async def _run(self, stop: Stop) -> None:
         path = self._unit.unit_dir / SOCKET
         try:
@@ -201,7 +208,10 @@ class OpenQueue:
 
     async def claim(self, *, max_batches: int, max_bytes: int) -> Sequence[MetricBatch]:
         """The oldest batches within the limits."""
-        return await self._spool.on_disk(lambda: self._queue.claim(max_batches, max_bytes))
+        found = await self._spool.on_disk(lambda: self._queue.claim(max_batches, max_bytes))
+        if found:
+            self._spool.tidy(self._queue, max_bytes)
+        return found
 
     async def acknowledge(self, ids: Sequence[str]) -> None:
         """Forget batches, for they have arrived."""
@@ -219,6 +229,13 @@ class OpenQueue:
     def stats(self) -> QueueStats:
         """How the queue stands."""
         return self._queue.stats()
+
+
+def _tidy(queue: Queue, most: int) -> None:
+    try:
+        queue.tidy(most)
+    except OSError as error:
+        _log.warning("what is next for %s cannot be read now: %s", queue.sender, error)
 
 
 async def start_spool(unit: UnitAgent, limits: Limits, senders: Sequence[str]) -> Worker:
