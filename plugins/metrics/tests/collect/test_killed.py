@@ -16,10 +16,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from plugins.metrics.tests.marks import KINDS, hit
 
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("UNDERCROFT_KILLS", "20"))
+WITH_ALL_KINDS = 100
+"""So many kills have hit each kind of instant."""
 ROOT = Path(__file__).parents[4]
 
 
@@ -42,13 +45,17 @@ def run(folder: Path, first: int, *, seconds: float | None) -> list[int]:
 def test_each_recorded_sample_is_stored_once_whenever_the_agent_is_killed(tmp_path: Path) -> None:
     rng = random.Random(4)
     recorded: list[int] = []
+    amid = Counter[str]()
     for kill in range(KILLS):
         recorded += run(tmp_path, kill * 100_000, seconds=rng.uniform(0.0, 0.3))
+        amid += hit(tmp_path)
+    print(f"{KILLS} kills, {len(recorded)} samples were recorded; amid: {dict(amid)}")
     run(tmp_path, -1, seconds=None)
 
     with closing(sqlite3.connect(tmp_path / "store.db")) as store:
         stored = Counter(int(value) for (value,) in store.execute("SELECT value FROM samples"))
     assert len(recorded) > KILLS
+    assert KILLS < WITH_ALL_KINDS or set(amid) == set(KINDS)
     assert set(recorded) <= set(stored)
     assert set(stored.values()) == {1}
     assert not any((tmp_path / "own" / "spool" / "queue" / "store").glob("*.b"))
