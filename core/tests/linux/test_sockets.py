@@ -4,7 +4,7 @@ import os
 import socket
 from pathlib import Path
 
-from undercroft.linux.sockets import peer_uid, short
+from undercroft.linux.sockets import peer_pid, peer_uid, short
 
 
 def test_a_short_path_is_its_own_address() -> None:
@@ -28,4 +28,4 @@ def test_a_path_too_long_for_an_address_can_be_bound_and_connected(tmp_path: Pat
 def test_the_peer_is_whom_the_kernel_says() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert peer_uid(ours) == os.geteuid()
+        assert (peer_uid(ours), peer_pid(ours)) == (os.geteuid(), os.getpid())

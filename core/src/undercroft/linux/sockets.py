@@ -36,6 +36,15 @@ def short(path: Path) -> Iterator[str]:
 
 def peer_uid(connection: socket.socket) -> int:
     """The user who connected, as the kernel has it."""
-    size = _PEER_CREDENTIALS.size
-    _, uid, _ = _PEER_CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
-    return int(uid)
+    return _peer(connection)[1]
+
+
+def peer_pid(connection: socket.socket) -> int:
+    """The process that connected, or of who listens, the one that began to; 0 if it is in no namespace of ours."""
+    return _peer(connection)[0]
+
+
+def _peer(connection: socket.socket) -> tuple[int, int]:
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+    pid, uid, _ = _PEER_CREDENTIALS.unpack(raw)
+    return int(pid), int(uid)

@@ -11,13 +11,13 @@ import asyncio
 import contextlib
 import os
 import socket
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from undercroft.clock import alarm
 from undercroft.linux.pidfd import open_pidfd
+from undercroft.linux.sockets import peer_pid
 from undercroft.linux.watch import IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVED_TO, Inotify
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 LISTEN_SECONDS = 0.5  # Between the making of the socket's file and listening on it.
 FOLDER_EVENTS = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_DELETE_SELF
-CREDENTIALS = struct.Struct("3i")
 
 
 def find(udev: Path) -> int | None:
@@ -39,8 +38,7 @@ def find(udev: Path) -> int | None:
             return 0  # There is one, though not for us, or it is busy.
         except OSError:
             return None
-        raw = control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-    return int(CREDENTIALS.unpack(raw)[0])
+        return peer_pid(control)
 
 
 class UdevdWatch:

@@ -7,14 +7,15 @@ import logging
 import os
 import socket
 import stat
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from undercroft.files import in_thread
+from undercroft.linux.sockets import short
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from undercroft_hookspecs import Clock
@@ -28,8 +29,6 @@ ANSWER_SECONDS: Final = 3.0
 PAUSE_SECONDS: Final = 1.0
 MOST_CLIENTS: Final = 64
 _LONGEST_REQUEST: Final = 1 << 20
-_LONGEST_ADDRESS: Final = 107
-"""What fits in sockaddr_un, without the NUL that ends it."""
 
 
 @asynccontextmanager
@@ -75,19 +74,6 @@ async def ask(path: Path, request: bytes) -> bytes:
     if not answer.endswith(b"\n"):
         raise ConnectionAbortedError(f"the agent closed {path} before it had answered")
     return answer
-
-
-@contextmanager
-def short(path: Path) -> Iterator[str]:
-    """A name for `path` that fits a socket's address: through an open folder it is short however deep that lies."""
-    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
 
 
 async def _accept(

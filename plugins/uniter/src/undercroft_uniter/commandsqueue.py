@@ -10,13 +10,13 @@ import asyncio
 import logging
 import os
 import socket
-import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from undercroft.files import in_thread
+from undercroft.linux.sockets import peer_uid
 from undercroft_hookspecs import NotFoundError
 from undercroft_uniter.jujuc.listening import listen, remove
 from undercroft_uniter.seams import Commands, CommandsEnding
@@ -190,5 +190,4 @@ class SocketCommands:
 
 
 def _may_ask(peer: socket.socket) -> bool:
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return struct.unpack("3i", credentials)[1] in (0, os.geteuid())
+    return peer_uid(peer) in (0, os.geteuid())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import struct
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from undercroft.clock import alarm
+from undercroft.linux.sockets import peer_uid
 from undercroft_hookspecs import UndercroftError
 from undercroft_uniter.jujuc.quoting import quoted
 from undercroft_uniter.jujuc.wire import (
@@ -36,8 +36,6 @@ REQUEST_SECONDS: Final = 10.0
 SEND_SECONDS: Final = 30.0
 LARGEST_INPUT: Final = 4 * 1024 * 1024
 """The largest file that a tool reads: the store takes 1 MiB at once, and YAML may be longer than what it says."""
-
-_PEER_CREDENTIALS = struct.Struct("3i")
 
 
 @asynccontextmanager
@@ -75,8 +73,7 @@ class Connection:
 
     def is_allowed(self) -> bool:
         """The peer is of our user, or root."""
-        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-        return _PEER_CREDENTIALS.unpack(credentials)[1] in (0, os.geteuid())
+        return peer_uid(self._socket) in (0, os.geteuid())
 
     def received(self) -> Request | None:
         """The request, if it is there already, as it mostly is.

@@ -33,7 +33,8 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "Storage": ("storage-list", "storage-get", "storage-add"),
     "What the charm keeps": ("state-get", "state-set", "state-delete"),
     "Actions": ("action-get", "action-set", "action-fail", "action-log"),
-    "Without effect": ("add-metric", "payload-register", "payload-unregister", "payload-status-set"),
+    "Metrics": ("add-metric",),
+    "Without effect": ("payload-register", "payload-unregister", "payload-status-set"),
 }
 ALIASES = ("function-get", "function-set", "function-fail", "function-log")
 
@@ -43,7 +44,7 @@ INTRODUCTION = """\
 The commands that a charm calls from its hooks and actions. They are those of Juju 3.6 for machine charms, with its
 arguments, answers, exit codes and words, so that charms written with ops, with charmhelpers or in bash run unchanged.
 `TOOL --help` prints what this page says of it. [Add a hook tool](../how-to/add-a-hook-tool.md) tells how a plugin
-brings more.
+brings more, and [Metrics](metrics.md) what becomes of what `add-metric` adds.
 
 ## What they have in common
 

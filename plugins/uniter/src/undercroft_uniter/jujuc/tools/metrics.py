@@ -40,7 +40,7 @@ ADD = Tool(
     name="add-metric",
     summary="Add metrics to those that are being collected",
     usage="<key>=<value> [<key>=<value> ...]",
-    details="It is checked, and has no effect, where no plugin collects metrics.",
+    details="In the hook collect-metrics only. The plugin `metrics` records them; without it they are only checked.",
     arity=(1, None),
     options=(Flag(names=("l", "labels"), value="LABELS", summary="labels, as a=b,c=d"),),
     work=_add,
