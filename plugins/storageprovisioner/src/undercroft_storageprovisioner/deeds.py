@@ -93,7 +93,8 @@ class Deeds:
         if volume is None:  # It went while its attachment was left: there is nothing to take away any more.
             await self._facade.set_detached(self._model, entity)
             return None
-        source, held = self._sources.of_volume(volume), wanted.volume_attachments.get(step.entity)
+        source = self._sources.of_volume(volume, is_leaving=step.deed in (Deed.DETACH, Deed.DESTROY))
+        held = wanted.volume_attachments.get(step.entity)
         match step.deed:
             case Deed.CREATE:
                 params = VolumeParams(volume=entity, size_mib=volume.size_mib, tags=self._tags(volume))
@@ -160,10 +161,10 @@ class Deeds:
 
     async def _destroy(self, entity: FilesystemId, filesystem: Filesystem) -> None:
         await self._facade.set_status(self._model, entity, "destroying")
+        source = self._sources.of_filesystem(filesystem, is_leaving=True)
         if not filesystem.releasing:
-            await self._sources.of_filesystem(filesystem).destroy(entity)
+            await source.destroy(entity)
         elif self._sources.can(filesystem, "release"):
-            source = self._sources.of_filesystem(filesystem)
             releasing: Releases = self._sources.able(filesystem, "release", source)
             await releasing.release(entity)
         await self._facade.remove(self._model, entity)
@@ -239,7 +240,8 @@ class Deeds:
             is_there = held is not None and held.info is not None
             await self._managed.detach(_device(wanted, filesystem.volume) if is_there else None, path)
         else:
-            await self._sources.of_filesystem(filesystem).detach(_mounted(entity, filesystem, mounted, machine, path))
+            source = self._sources.of_filesystem(filesystem, is_leaving=True)
+            await source.detach(_mounted(entity, filesystem, mounted, machine, path))
         await self._facade.set_status(self._model, entity, "detached")
         await self._facade.set_detached(self._model, entity)
 

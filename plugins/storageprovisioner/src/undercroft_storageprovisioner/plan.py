@@ -83,7 +83,8 @@ def _about_volumes(wanted: WantedStorage, actual: Actual) -> Iterator[Step]:
             if held is None:
                 yield Step(Kind.VOLUME, name, Deed.DESTROY)
         elif volume.info is None:
-            yield Step(Kind.VOLUME, name, Deed.IMPORT if volume.imported else Deed.CREATE)
+            if held is None or held.life is Life.ALIVE:  # What is on its way out is not made first.
+                yield Step(Kind.VOLUME, name, Deed.IMPORT if volume.imported else Deed.CREATE)
         elif _is_lacking(held, is_there=name in actual.volumes):
             yield Step(Kind.VOLUME, name, Deed.ATTACH)
         elif _is_ours(name, held):
@@ -105,7 +106,8 @@ def _about_filesystems(wanted: WantedStorage, actual: Actual) -> Iterator[Step]:
         elif filesystem.volume and filesystem.volume not in actual.volumes:
             continue
         elif filesystem.info is None:
-            yield Step(Kind.FILESYSTEM, name, Deed.IMPORT if filesystem.imported else Deed.CREATE)
+            if mounted is None or mounted.life is Life.ALIVE:
+                yield Step(Kind.FILESYSTEM, name, Deed.IMPORT if filesystem.imported else Deed.CREATE)
         elif _is_lacking(mounted, is_there=name in actual.filesystems):
             yield Step(Kind.FILESYSTEM, name, Deed.ATTACH)
         elif _is_ours(name, mounted):

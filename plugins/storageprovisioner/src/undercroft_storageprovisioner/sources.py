@@ -24,19 +24,23 @@ class Sources:
     def __init__(self, folder: Path, providers: Mapping[str, StorageProvider[Any]]) -> None:
         self._folder, self._providers = folder, providers
 
-    def of_volume(self, volume: Volume) -> VolumeSource:
-        """Who makes a volume. Raises PermanentError: nobody does."""
+    def of_volume(self, volume: Volume, *, is_leaving: bool = False) -> VolumeSource:
+        """Who makes a volume; for one that is leaving also with attributes that it takes no more.
+
+        Raises:
+            PermanentError: nobody does, or not with such attributes.
+        """
         provider = self._provider(volume)
         if provider.volumes is None:
             raise PermanentError(f'the provider "{volume.provider}" makes no volumes')
-        return provider.volumes(_attributes(provider, volume), self._folder)
+        return provider.volumes(_attributes(provider, volume, is_leaving=is_leaving), self._folder)
 
-    def of_filesystem(self, filesystem: Filesystem) -> FilesystemSource:
-        """Who makes a filesystem that lies on no volume of ours. Raises PermanentError: nobody does."""
+    def of_filesystem(self, filesystem: Filesystem, *, is_leaving: bool = False) -> FilesystemSource:
+        """Who makes a filesystem that lies on no volume of ours; as `of_volume`."""
         provider = self._provider(filesystem)
         if provider.filesystems is None:
             raise PermanentError(f'the provider "{filesystem.provider}" makes no filesystems')
-        return provider.filesystems(_attributes(provider, filesystem), self._folder)
+        return provider.filesystems(_attributes(provider, filesystem, is_leaving=is_leaving), self._folder)
 
     # Any: which of the contracts of further methods it is, the caller knows by the word.
     def able(self, entity: Volume | Filesystem, word: str, source: VolumeSource | FilesystemSource) -> Any:
@@ -56,9 +60,20 @@ class Sources:
         return provider
 
 
-def _attributes(provider: StorageProvider[Any], entity: Volume | Filesystem) -> Any:  # as above
+def _attributes(provider: StorageProvider[Any], entity: Volume | Filesystem, *, is_leaving: bool) -> Any:  # as above
+    given = dict(entity.attributes)
+    if is_leaving:
+        given = {name: value for name, value in given.items() if _takes(provider, {name: value})}
     try:
-        return msgspec.convert(dict(entity.attributes), provider.attributes, strict=False)
+        return msgspec.convert(given, provider.attributes, strict=False)
     except msgspec.ValidationError as error:
         message = f'the pool "{entity.pool}" has attributes that "{entity.provider}" does not take: {error}'
         raise PermanentError(message) from error
+
+
+def _takes(provider: StorageProvider[Any], attributes: Mapping[str, str]) -> bool:  # as above
+    try:
+        msgspec.convert(attributes, provider.attributes, strict=False)
+    except msgspec.ValidationError:
+        return False
+    return True

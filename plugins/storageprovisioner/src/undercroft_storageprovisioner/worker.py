@@ -152,6 +152,8 @@ class ModelStorage:
         self._wanted: WantedStorage | None = None
         self._sight = Sight()
         self._is_tidy = False
+        self._done: dict[Step, WantedStorage] = {}
+        """By step that was taken, what was wanted then, where that did not show yet that it was."""
         self._busy: dict[tuple[Kind, str], Step] = {}
         self._volumes_in_use: dict[tuple[Kind, str], str] = {}
         """By what is busy, the volume that it is at work on."""
@@ -211,7 +213,10 @@ class ModelStorage:
                 continue
             steps = plan(wanted, self._actual(wanted))
             self._retries.keep(frozenset(steps))
+            self._done = {step: then for step, then in self._done.items() if then is wanted}
             for step in steps:
+                if self._done.get(step) is wanted:
+                    continue
                 if self._is_free(step) and self._retries.is_due(step, self._about(step, wanted)):
                     self._begin(step, wanted)
                     group.create_task(self._take(step, wanted), name=f"{step} of {self._model}")
@@ -308,6 +313,10 @@ class ModelStorage:
         else:
             self._retries.succeeded(step)
             await self._note(step, info)
+            now = self._wanted
+            # What has been written may be on its way yet: it is not done again for that.
+            if step.deed is not Deed.ATTACH and now is not None and about(step, now) == about(step, wanted):
+                self._done[step] = now
         finally:
             del self._busy[step.kind, step.entity]
             self._volumes_in_use.pop((step.kind, step.entity), None)

@@ -144,7 +144,9 @@ async def _make(
         volume = f"{scope}{await next_number(tx, model, 'volume')}"
         wanted = msgspec.convert({"id": volume, "size_mib": size, "status": status, **common}, Volume)
         tx.put(VOLUMES.of(model), *parts_of(volume), record=wanted)
-        held = VolumeAttachment(volume=volume, machine=unit.machine, read_only=spec.read_only)
+        # What a filesystem is on is written to, however that is mounted: it has to be made first.
+        read_only = spec.read_only and spec.type == "block"
+        held = VolumeAttachment(volume=volume, machine=unit.machine, read_only=read_only)
         tx.put(VOLUME_ATTACHMENTS.of(model), *parts_of(volume), record=held)
     if spec.type == "filesystem":
         filesystem = f"{scope}{await next_number(tx, model, 'filesystem')}"

@@ -127,7 +127,8 @@ async def attach_storage(tx: Transaction, model: ModelId, storage: str, unit: st
     with_it = [each for each in await storage_of(tx, model, unit) if parts_of(each.id)[0] == store]
     check_count(len(with_it) + 1, spec, store=store)
     if instance.volume:
-        held = VolumeAttachment(volume=instance.volume, machine=record.machine, read_only=spec.read_only)
+        read_only = spec.read_only and not instance.filesystem
+        held = VolumeAttachment(volume=instance.volume, machine=record.machine, read_only=read_only)
         await _attach(tx, model, VOLUME_ATTACHMENTS, instance.volume, held)
     if instance.filesystem:
         path = mount_point(storage, spec)

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from undercroft_hookspecs.errors import NotValidError
+from undercroft_hookspecs.state import Life
 from undercroft_hookspecs.storage import NOT_THEMSELVES, SYSTEM_FOLDERS
-from undercroft_model.tables import FILESYSTEM_ATTACHMENTS, FILESYSTEMS, MACHINES, parts_of
+from undercroft_model.charmrecords import charm_of
+from undercroft_model.storage.directives import parse_directive, settled
+from undercroft_model.tables import FILESYSTEM_ATTACHMENTS, FILESYSTEMS, MACHINES, UNITS, parts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from undercroft_hookspecs.charm import StorageSpec
     from undercroft_hookspecs.identity import ModelId
+    from undercroft_hookspecs.state import Application
     from undercroft_model.transaction import Transaction
 
 
@@ -56,3 +62,31 @@ async def check_mount_point(tx: Transaction, model: ModelId, machine: str, path:
             other = filesystem.storage if filesystem is not None else mounted.filesystem
             message = f'mount point "{path}" for "{storage}" overlaps with "{taken}" for "{other}"'
             raise NotValidError(message, field="location")
+
+
+async def check_apart(tx: Transaction, model: ModelId, application: Application, machines: Sequence[str]) -> None:
+    """Refuse to put a unit where another one of its application lives, if both want storage mounted at one place.
+
+    Raises:
+        NotValidError: it names the place, and what to do.
+    """
+    charm = await charm_of(tx, model, application)
+    fixed = [store for store, spec in charm.storage.items() if _is_fixed(application, store, spec)]
+    if not fixed:
+        return
+    units = await tx.look(UNITS.of(model), application.name)
+    taken = {unit.machine for unit in units.values() if unit.life is Life.ALIVE}
+    for machine in machines:
+        if machine in taken:
+            message = (
+                f'cannot place another unit of "{application.name}" on machine {machine}: its storage "{fixed[0]}" is '
+                f"mounted at {charm.storage[fixed[0]].location}, which two units cannot share; "
+                "place each on a host of its own, with --to"
+            )
+            raise NotValidError(message, field="to")
+        taken.add(machine)
+
+
+def _is_fixed(application: Application, store: str, spec: StorageSpec) -> bool:
+    is_one_place = bool(spec.location) and spec.maximum == 1 and spec.type == "filesystem"
+    return is_one_place and bool(settled(parse_directive(application.storage.get(store, ""), store=store), spec).count)
