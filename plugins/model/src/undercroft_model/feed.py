@@ -1,4 +1,8 @@
-"""Hands commits out to watchers: to those who keep up from memory, to those who are behind from the file."""
+"""Hands commits out to watchers: to those who keep up from memory, to those who are behind from the file.
+
+Watchers are kept by prefix, and found by the folders of a key: a process has thousands of them, and a commit is of
+interest to a few.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +44,7 @@ class Feed:
         self.revision = Revision(0)
         self._read = read
         self._watchers: set[Watcher] = set()
+        self._folders: dict[str, dict[str, set[Watcher]]] = {}
         self._end: UndercroftError | None = None
 
     def __len__(self) -> int:
@@ -51,12 +56,12 @@ class Feed:
         if self._end is not None:
             raise self._end
         watcher = Watcher(self, self._read, prefix, since)
-        self._watchers.add(watcher)
+        self._add(watcher, prefix)
         try:
             await watcher.check()
             yield watcher
         finally:
-            self._watchers.discard(watcher)
+            self._remove(watcher, prefix)
             watcher.on_end(StoreUnavailable("the watch has ended"))
 
     def on_written(self, before: Revision, page: Page) -> bool:
@@ -71,8 +76,14 @@ class Feed:
 
     def deliver(self, page: Page) -> None:
         """Hand out what has been committed since `revision`."""
-        for watcher in self._watchers:
-            watcher.on_page(page, since=self.revision)
+        if page.oldest > self.revision:
+            for watcher in self._watchers:
+                watcher.on_gap(page.oldest)
+        for revision, changed in page.commits:
+            for prefix, changes in self._wanted(changed).items():
+                commit = Commit(revision, tuple(changes))
+                for watcher in self._folders[_folder_of(prefix)][prefix]:
+                    watcher.on_commit(commit)
         self.revision = max(self.revision, page.revision)
 
     def close(self) -> None:
@@ -86,17 +97,51 @@ class Feed:
         for watcher in self._watchers:
             watcher.on_end(self._end)
 
+    def _add(self, watcher: Watcher, prefix: str) -> None:
+        self._watchers.add(watcher)
+        self._folders.setdefault(_folder_of(prefix), {}).setdefault(prefix, set()).add(watcher)
+
+    def _remove(self, watcher: Watcher, prefix: str) -> None:
+        self._watchers.discard(watcher)
+        folder = _folder_of(prefix)
+        prefixes = self._folders[folder]
+        prefixes[prefix].discard(watcher)
+        if not prefixes[prefix]:
+            del prefixes[prefix]
+        if not prefixes:
+            del self._folders[folder]
+
+    def _wanted(self, changes: Sequence[Change]) -> dict[str, list[Change]]:
+        """The prefixes that are watched, and which of the changes are for them."""
+        found: dict[str, list[Change]] = {}
+        for change in changes:
+            key, end = change.key, 0
+            while True:  # Each folder that the key is in, from "" on.
+                for prefix in self._folders.get(key[:end], ()):
+                    if key.startswith(prefix):
+                        found.setdefault(prefix, []).append(change)
+                end = key.find("/", end) + 1
+                if not end:
+                    break
+        return found
+
+
+def _folder_of(prefix: str) -> str:
+    """What of a prefix is whole names; each key under the prefix is in that folder."""
+    return prefix[: prefix.rfind("/") + 1]
+
 
 class Watcher:
-    """One watch. It is behind until it has read from the file all that the feed has handed out before."""
+    """One watch. It is behind until it has read from the file all that the feed has handed out before; from then on it
+    has seen what the feed has."""
 
-    __slots__ = ("_end", "_feed", "_is_behind", "_pending", "_prefix", "_read", "_seen", "_taken", "_woken")
+    __slots__ = ("_ahead", "_end", "_feed", "_is_behind", "_pending", "_prefix", "_read", "_taken", "_woken")
 
     def __init__(
         self, feed: Feed, read: Callable[[str, Revision], Awaitable[Page]], prefix: str, since: Revision
     ) -> None:
         self._feed, self._read, self._prefix = feed, read, prefix
-        self._taken = self._seen = since  # What has been given out; what is given out or pending.
+        self._taken = self._ahead = since  # What has been given out; what was read before the feed came to it.
         self._pending: deque[Commit] = deque()
         self._is_behind = since < feed.revision
         self._end: UndercroftError | None = None
@@ -124,29 +169,32 @@ class Watcher:
         if self._is_behind:
             await self._catch_up()
 
-    def on_page(self, page: Page, *, since: Revision) -> None:
-        """Take from new commits, which follow on `since`, what this watcher wants."""
-        if self._is_behind:
+    def on_gap(self, oldest: Revision) -> None:
+        """What is older than `oldest` was compacted, perhaps before anybody here had seen it."""
+        if not self._is_behind and oldest > self._note_seen():
+            self._fall_behind()
+
+    def on_commit(self, commit: Commit) -> None:
+        """Take a commit, which is the next one under the watcher's prefix."""
+        if self._is_behind or commit.revision <= self._note_seen():
             return
-        if not self._pending:
-            self._taken = self._seen
-        if page.oldest > max(since, self._seen):
-            self._fall_behind()  # Some were compacted before anybody here had seen them.
-            return
-        for revision, changed in page.commits:
-            changes = tuple([change for change in changed if change.key.startswith(self._prefix)])
-            if changes and revision > self._seen:
-                self._pending.append(Commit(revision, changes))
-        self._seen = max(self._seen, page.revision)
+        self._pending.append(commit)
         if len(self._pending) > BACKLOG:
             self._fall_behind()
-        elif self._pending:
+        else:
             self._woken.set()
 
     def on_end(self, error: UndercroftError) -> None:
         """Raise that, once what has been seen is given out."""
         self._end = error
         self._woken.set()
+
+    def _note_seen(self) -> Revision:
+        """How far it has seen; where nothing is pending, all of that has been given out."""
+        seen = max(self._ahead, self._feed.revision)
+        if not self._pending:
+            self._taken = max(self._taken, seen)
+        return seen
 
     def _fall_behind(self) -> None:
         self._pending.clear()
@@ -161,4 +209,4 @@ class Watcher:
         if not page.commits:
             self._taken = page.revision
         if page.is_last and page.revision >= self._feed.revision:
-            self._is_behind, self._seen = False, max(self._seen, page.revision)
+            self._is_behind, self._ahead = False, max(self._ahead, page.revision)

@@ -174,3 +174,26 @@ async def test_what_others_write_is_seen_while_this_process_writes_without_a_pau
                 assert change == Put("others/key", b"%d" % number)
         finally:
             done.set()
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "/m", "/m/", "/m/units/", "/m/units/shop", "/m/units/shop/1"])
+async def test_every_watch_whose_prefix_begins_a_key_sees_it_and_no_other(store: Store, prefix: str) -> None:
+    keys = ("/m/units/shop/1", "/m/units/shop/10", "/m/units/other/1", "/n", "m/units")
+    async with store.watch(prefix, NEW) as commits, store.watch("m/", NEW) as last:
+        for key in keys:
+            await store.transact([], [Put(key, b"1"), Put("elsewhere/else", b"1")])
+        assert [change.key for change in (await anext(last)).changes] == ["m/units"]
+
+        seen = [[change.key for change in (await anext(commits)).changes] for key in keys if key.startswith(prefix)]
+
+    every = [[key, *(["elsewhere/else"] if not prefix else [])] for key in keys if key.startswith(prefix)]
+    assert seen == every
+
+
+async def test_watches_of_one_prefix_end_one_by_one(store: Store) -> None:
+    async with store.watch("k/", NEW) as kept:
+        async with store.watch("k/", NEW):
+            pass
+        revision = await store.transact([], [Put("k/a", b"1")])
+
+        assert (await anext(kept)).revision == revision
