@@ -9,6 +9,7 @@ import pytest
 from plugins.model.tests.conftest import HERE, LOGGING, MYSQL, World, charm
 
 from undercroft_hookspecs import NotFoundError, NotValidError
+from undercroft_hookspecs.charm import StorageSpec
 from undercroft_hookspecs.state import Life, Unit
 from undercroft_model.applications import remove_application
 from undercroft_model.statuses import set_status
@@ -233,3 +234,35 @@ async def test_a_unit_that_has_gone_on_can_be_told_again(world: World) -> None:
     await world.run(resolve, "app/0", retry=False)
 
     assert (await world.unit("app/0")).resolved == "no-hooks"
+
+
+async def test_a_second_unit_is_refused_where_the_storage_of_both_would_be_mounted_at_one_place(world: World) -> None:
+    """Its agent would find the place taken, and try for ever."""
+    fixed = charm("fixed", storage={"data": StorageSpec(location="/srv/fixed")})
+    await world.deploy(fixed)
+
+    with pytest.raises(NotValidError, match="mounted at /srv/fixed, which two units cannot share") as refused:
+        await add(world, "fixed")
+    with pytest.raises(NotValidError, match="cannot share"):
+        await world.deploy(fixed, "twice", units=2)
+
+    assert refused.value.field == "to"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [StorageSpec(location="/srv/many", maximum=2), StorageSpec(location="/srv/maybe", minimum=0), StorageSpec()],
+    ids=["several have a place each", "none is made yet", "anywhere"],
+)
+async def test_units_whose_storage_has_places_of_its_own_share_a_machine(world: World, spec: StorageSpec) -> None:
+    await world.deploy(charm("apart", storage={"data": spec}), units=2)
+
+    assert [unit.name for unit in await add(world, "apart")] == ["apart/2"]
+
+
+async def test_a_unit_that_is_on_its_way_out_keeps_no_place(world: World) -> None:
+    await world.deploy(charm("fixed", storage={"data": StorageSpec(location="/srv/fixed")}))
+    await world.run(take_up_charm, "fixed/0", url="local:fixed-0", sha256="sha-of-fixed")
+    await world.run(remove_unit, "fixed/0")
+
+    assert [unit.name for unit in await add(world, "fixed")] == ["fixed/1"]

@@ -20,6 +20,7 @@ from undercroft_model.cleanups import ask_cleanup, note_loss
 from undercroft_model.machines import place
 from undercroft_model.models import living_model
 from undercroft_model.statuses import get_status
+from undercroft_model.storage.mountpoints import check_apart
 from undercroft_model.tables import APPLICATIONS, UNITS, parts_of
 from undercroft_model.transaction import change
 
@@ -89,12 +90,14 @@ async def add_to(
     here: Host | None,
     now: datetime,
 ) -> list[Unit]:
-    """Add units to an application whose record is at hand, and write that."""
+    """Add units to an application whose record is at hand, and write that; its charm's is in the model already."""
     await living_model(tx, model)
     _check_count(application, count)
     table = UNITS.of(model)
     units = []
-    for number, machine in enumerate(await place(tx, model, count, to=to, here=here, now=now), application.next_unit):
+    machines = await place(tx, model, count, to=to, here=here, now=now)
+    await check_apart(tx, model, application, machines)
+    for number, machine in enumerate(machines, application.next_unit):
         unit = Unit(name=f"{application.name}/{number}", machine=machine, created=now)
         tx.put(table, *parts_of(unit.name), record=unit)
         units.append(unit)

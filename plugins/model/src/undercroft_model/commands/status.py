@@ -151,14 +151,19 @@ def machines(session: Session) -> None:
 @command("show-status-log", example="undercroft show-status-log mysql/0")
 @click.argument("entity")
 @click.option("--type", "kind", default="unit", metavar="KIND", help="unit, application, machine or model.")
-@click.option("-n", "number", type=int, default=20, metavar="N", help="The last so many (default: 20).")
+@click.option(
+    "-n", "number", type=int, default=20, metavar="N", help="The last so many (default: 20, and no more are kept)."
+)
 @tolerated("--days")
 @tolerated("--from-date")
 @tolerated("--utc", is_flag=True)
 @tolerated("--include-status-updates", is_flag=True)
 @click.pass_obj
 def show_status_log(session: Session, entity: str, kind: str, number: int) -> None:
-    """Show the last statuses of a unit (of its agent and of its workload), an application, a machine or the model."""
+    """Show the last statuses of a unit (of its agent and of its workload), an application, a machine or the model.
+
+    Of each kind 20 are kept: a unit has 20 of its agent and 20 of its workload.
+    """
 
     async def work(desk: Desk) -> list[dict[str, object]]:
         from undercroft_model.commands.statusdocument import status_log_document
