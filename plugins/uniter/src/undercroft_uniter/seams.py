@@ -168,8 +168,7 @@ class RelationTracker(Protocol):
         ...
 
     async def commit(self, hook: HookInfo, *further: HookInfo) -> None:
-        """Write down at once that the hook was run (or skipped), and `further` ones of those that follow on it; again for
-        the same hooks changes nothing."""
+        """Write down that the hook was run (or skipped), at once with `further` ones that follow; again changes nothing."""
 
     def contexts(self, hook: HookInfo | None = None) -> Mapping[int, RelationContext]:
         """The relations as a hook sees them, by id: in relation-departed without the unit that departs."""

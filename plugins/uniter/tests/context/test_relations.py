@@ -66,6 +66,19 @@ async def test_a_changed_hook_of_the_unit_shows_what_it_has_said_since(seen: See
     assert await seen.heard(seen.hook("relation-changed", "mysql/0")) == "two"
 
 
+async def test_a_changed_hook_that_is_passed_over_shows_what_its_unit_has_said_since(seen: Seen) -> None:
+    await seen.say("one")
+    await seen.heard(seen.hook("relation-joined", "mysql/0"))
+    await seen.say("two")
+
+    for kind in (HookKind.RELATION_DEPARTED, HookKind.RELATION_CHANGED):
+        assert await seen.heard(seen.hook()) == "one"
+        info = HookInfo(kind=kind, relation=seen.relation, remote_unit="mysql/0", remote_application="mysql")
+        seen.contexts.pass_over(info)
+
+    assert await seen.heard(seen.hook()) == "two"
+
+
 async def test_a_changed_hook_invalidates_its_own_unit_only(seen: Seen) -> None:
     await seen.say("one", "mysql/1")
     await seen.heard(seen.hook("relation-joined", "mysql/1"), "mysql/1")

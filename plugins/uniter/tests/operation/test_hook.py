@@ -10,7 +10,7 @@ from plugins.uniter.tests.operation.conftest import BLANK, FULL, running, skippi
 from undercroft_hookspecs import NotValidError, StoreUnavailable
 from undercroft_uniter.errors import HookFailed, RebootNeeded
 from undercroft_uniter.hook.info import HookInfo, HookKind
-from undercroft_uniter.operation.hook import RunHook
+from undercroft_uniter.operation.hook import MOST_PASSED, RunHook
 from undercroft_uniter.operation.state import OperationKind, OperationState, Step
 from undercroft_uniter.seams import Ending
 
@@ -399,3 +399,113 @@ async def test_a_failing_room_leaves_the_hook_done(fakes: FakeRooms) -> None:
 
     with pytest.raises(OSError, match="no space"):
         await running(JOINED, fakes).commit(at(FULL, Step.DONE, JOINED))
+
+
+DEPARTED_1 = msgspec.structs.replace(DEPARTED, remote_unit="mysql/1")
+JOINED_1 = msgspec.structs.replace(JOINED, remote_unit="mysql/1")
+
+
+async def test_what_the_charm_has_not_takes_no_lock_and_is_neither_announced_nor_executed(fakes: FakeRooms) -> None:
+    fakes.executions.absent = {"update-status"}
+    operation = running(kind("update-status"), fakes)
+
+    await operation.look()
+    outcome = await operation.prepare(FULL)
+    committed = await operation.commit(FULL)
+
+    assert (operation.lock_reason, outcome.is_all, outcome.state) == ("", True, None)
+    assert committed.state == FULL
+    assert (fakes.executions.hooks, fakes.status.agent[-1]) == ([], ("allocating", ""))
+
+
+async def test_what_the_charm_has_is_run_as_ever(fakes: FakeRooms) -> None:
+    fakes.executions.absent = {"stop"}
+    operation = running(kind("start"), fakes)
+
+    await operation.look()
+
+    assert operation.lock_reason == "start"
+    assert not (await operation.prepare(FULL)).is_all
+
+
+async def test_a_start_that_the_charm_has_not_counts_as_run(fakes: FakeRooms) -> None:
+    fakes.executions.absent = {"start"}
+    operation = running(kind("start"), fakes)
+
+    await operation.look()
+    await operation.prepare(at(BLANK, Step.QUEUED, kind("start")))
+    outcome = await operation.commit(at(BLANK, Step.QUEUED, kind("start")))
+
+    assert outcome.state is not None
+    assert (outcome.state.started, outcome.state.boot_id) == (True, fakes.boot_id)
+    assert fakes.status.workload[-1] == ("unknown", "")
+
+
+async def test_a_config_changed_that_the_charm_has_not_counts_as_seen(fakes: FakeRooms) -> None:
+    fakes.executions.absent = {"config-changed"}
+    operation = running(kind("config-changed"), fakes)
+
+    await operation.look()
+    outcome = await operation.commit(FULL)
+
+    assert outcome.state is not None
+    assert outcome.state.config_hash == "c"
+
+
+async def test_a_leader_elected_that_the_charm_has_not_counts_as_run(fakes: FakeRooms) -> None:
+    fakes.executions.absent, fakes.leadership.leads = {"leader-elected"}, True
+    operation = running(kind("leader-elected"), fakes)
+
+    await operation.look()
+    assert (await operation.prepare(FULL)).is_all
+    outcome = await operation.commit(at(FULL, Step.QUEUED, kind("leader-elected")))
+
+    assert outcome.state == FULL
+
+
+async def test_all_that_is_due_in_a_relation_is_passed_over_at_once(fakes: FakeRooms) -> None:
+    fakes.executions.absent = {"db-relation-joined", "db-relation-changed"}
+    due = (CHANGED, JOINED_1, DEPARTED_1, APP_CHANGED)
+    operation = running(JOINED, fakes, *due)
+
+    await operation.look()
+    await operation.prepare(FULL)
+    await operation.commit(FULL)
+
+    assert fakes.relations.committed == fakes.executions.passed == [JOINED, CHANGED, JOINED_1]
+    said = [message for _, _, message in fakes.log.own]
+    assert "skipped db-relation-joined hook (2 times): the charm has none" in said
+
+
+async def test_only_so_many_are_passed_over_at_once(fakes: FakeRooms) -> None:
+    fakes.executions.absent = {"db-relation-changed"}
+    operation = running(CHANGED, fakes, *[CHANGED] * MOST_PASSED)
+
+    await operation.look()
+    await operation.commit(FULL)
+
+    assert len(fakes.relations.committed) == MOST_PASSED
+
+
+async def test_a_relation_that_is_gone_since_it_was_looked_at_passes_nothing_over(fakes: FakeRooms) -> None:
+    fakes.executions.absent = {"db-relation-joined"}
+    operation = running(JOINED, fakes, JOINED_1)
+    await operation.look()
+    fakes.relations.endpoints.clear()
+
+    assert (await operation.prepare(FULL)).is_all
+    await operation.commit(FULL)
+
+    assert (fakes.relations.committed, fakes.executions.passed) == ([JOINED], [])
+
+
+async def test_a_hook_that_does_not_follow_is_left_to_its_preparation(fakes: FakeRooms) -> None:
+    fakes.relations.refusal = NotValidError("mysql/0 has joined already", field="remote_unit")
+    fakes.executions.absent = {"db-relation-joined"}
+    operation = running(JOINED, fakes)
+
+    await operation.look()
+
+    assert operation.lock_reason
+    with pytest.raises(NotValidError):
+        await operation.prepare(FULL)

@@ -9,7 +9,7 @@ from plugins.uniter.tests.sight import hook, members, seen, snapshot
 from undercroft_hookspecs.relation_facades import RelationMembers
 from undercroft_hookspecs.state import Life
 from undercroft_uniter.hook.info import HookInfo, HookKind
-from undercroft_uniter.relation.choice import Sight, next_hook, sight_of
+from undercroft_uniter.relation.choice import Sight, following, next_hook, sight_of
 from undercroft_uniter.relation.state import RelationState
 
 KNOWN = RelationState(id=1, members={"mysql/0": 1}, is_created=True)
@@ -235,3 +235,26 @@ def test_a_suspension_at_any_time_is_told_as_one_break(history: list[tuple[tuple
     charm.catch_up(remote.sight(is_over=False, is_peer=False))
 
     assert charm.state.members == remote.units
+
+
+def test_what_follows_is_what_would_be_due_one_after_the_other() -> None:
+    present = sight(mysql=4, mysql_1=1, mysql_2=7)
+    state, told = KNOWN, []
+    first = due = next_hook(state, present)
+    while due is not None:
+        told.append(due)
+        state = state.apply(due)
+        due = next_hook(state, present)
+
+    assert first is not None
+    assert [first, *following(first, KNOWN, present)] == told
+    assert len(told) == 6
+
+
+def test_what_follows_ends_before_the_relation_breaks() -> None:
+    present = sight(over=True)
+    first = next_hook(KNOWN, present)
+
+    assert first is not None
+    assert first.kind is HookKind.RELATION_DEPARTED
+    assert list(following(first, KNOWN, present)) == []

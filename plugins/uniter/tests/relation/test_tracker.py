@@ -146,6 +146,40 @@ async def test_peers_are_told_of_one_another_and_never_break(agents: Agents) -> 
     assert await first.settle() == ["ring-relation-departed cluster/1"]
 
 
+async def test_all_that_follows_is_written_at_once_and_is_what_would_be_due_hook_by_hook(agents: Agents) -> None:
+    await agents.world.deploy(CLUSTER, units=4)
+    units = [f"cluster/{number}" for number in range(4)]
+    await agents.world.start(*units)
+    for name in units[1:]:
+        await (await agents.unit(name)).settle()
+    first = await agents.unit("cluster/0")
+    assert await first.step() == "ring-relation-created"
+
+    present = await first.look()
+    joined = await first.due()
+    assert joined is not None
+    further = list(first.tracker.following(joined, present))
+    await first.tracker.commit(joined, *further)
+
+    assert [(hook.kind, hook.remote_unit) for hook in (joined, *further)] == [
+        (kind, name) for name in units[1:] for kind in (HookKind.RELATION_JOINED, HookKind.RELATION_CHANGED)
+    ]
+    assert await first.due() is None
+    assert await (await first.begin()).due() is None
+
+
+async def test_nothing_follows_on_relation_created(agents: Agents) -> None:
+    await agents.world.deploy(CLUSTER, units=2)
+    await agents.world.start("cluster/0", "cluster/1")
+    await (await agents.unit("cluster/1")).settle()
+    first = await agents.unit("cluster/0")
+
+    created = await first.due()
+
+    assert created is not None
+    assert list(first.tracker.following(created, await first.look())) == []
+
+
 async def test_the_record_is_written_before_the_scope_is_entered(agents: Agents) -> None:
     relation, shop, _ = await related(agents)
     facade = _Seeing(shop)

@@ -137,9 +137,9 @@ class CrashingRelations(FakeRelations):
         super().__init__()
         self.fate = fate
 
-    async def commit(self, hook: HookInfo) -> None:
+    async def commit(self, hook: HookInfo, *further: HookInfo) -> None:
         await self.fate.place()
-        await super().commit(hook)
+        await super().commit(hook, *further)
         await self.fate.place()
 
 

@@ -50,6 +50,24 @@ async def test_a_hook_without_a_script_is_missing_and_no_failure(stage: Stage) -
     assert not ending.failure
 
 
+async def test_what_the_charm_lacks_is_known_without_running_anything(stage: Stage) -> None:
+    stage.script("hooks/start", "")
+
+    assert await stage.executions.lacking(["start", "stop", "install"]) == {"stop", "install"}
+
+    stage.script("dispatch", "")
+    assert await stage.executions.lacking(["start", "stop"]) == frozenset()
+
+
+async def test_nothing_lacks_where_running_it_would_say_what_is_wrong_or_somebody_debugs(stage: Stage) -> None:
+    stage.paths.debug.write_bytes(b"{}")
+    assert await stage.executions.lacking(["stop"]) == frozenset()
+
+    stage.paths.debug.unlink()
+    (stage.paths.charm / "metadata.yaml").unlink()
+    assert await stage.executions.lacking(["stop"]) == frozenset()
+
+
 async def test_a_script_that_another_hook_has_made_is_found(stage: Stage) -> None:
     await stage.hook("ln -s install hooks/start; echo $0")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from undercroft_hookspecs.unit_facades import ConfigHashes
     from undercroft_uniter.operation.rooms import Rooms
     from undercroft_uniter.operation.state import OperationState
-    from undercroft_uniter.seams import Ending, Execution, RemoteState
+    from undercroft_uniter.seams import Execution, RemoteState
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +136,11 @@ class RunHook(Operation):
         hook, rooms = self.hook, self._rooms
         if self._passed:
             self._pass_over()
-        was_run = bool(self._passed) or (state.kind, state.step, state.hook) == (OperationKind.RUN_HOOK, Step.DONE, hook)
+        was_run = bool(self._passed) or (state.kind, state.step, state.hook) == (
+            OperationKind.RUN_HOOK,
+            Step.DONE,
+            hook,
+        )
         if hook.kind.is_relation:
             await rooms.relations.commit(hook, *self._passed[1:])
         elif hook.kind.is_storage:

@@ -127,8 +127,7 @@ class Relations:
         return f"{known.seen.endpoint.name}-{hook.kind}"
 
     async def commit(self, hook: HookInfo, *further: HookInfo) -> None:
-        """Write down at once that the hook was run (or skipped), and `further` ones of those that follow on it; again for
-        the same hooks changes nothing."""
+        """Write down that the hook was run (or skipped), at once with `further` ones that follow; again changes nothing."""
         number = _relation_of(hook)
         known, state = self._known.get(number), self._records.get(number)
         if known is None or state is None:
