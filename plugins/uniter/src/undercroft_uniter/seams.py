@@ -168,7 +168,7 @@ class RelationTracker(Protocol):
         ...
 
     async def commit(self, hook: HookInfo, *further: HookInfo) -> None:
-        """Write down that the hook was run (or skipped), at once with `further` ones that follow; again changes nothing."""
+        """Write down that the hook was run (or skipped), with `further` ones that follow at once; again is nothing."""
 
     def contexts(self, hook: HookInfo | None = None) -> Mapping[int, RelationContext]:
         """The relations as a hook sees them, by id: in relation-departed without the unit that departs."""

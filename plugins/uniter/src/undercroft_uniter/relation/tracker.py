@@ -127,7 +127,7 @@ class Relations:
         return f"{known.seen.endpoint.name}-{hook.kind}"
 
     async def commit(self, hook: HookInfo, *further: HookInfo) -> None:
-        """Write down that the hook was run (or skipped), at once with `further` ones that follow; again changes nothing."""
+        """Write down that the hook was run (or skipped), with `further` ones that follow at once; again is nothing."""
         number = _relation_of(hook)
         known, state = self._known.get(number), self._records.get(number)
         if known is None or state is None:
