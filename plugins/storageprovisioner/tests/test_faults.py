@@ -1,6 +1,7 @@
-"""Every command and system call of the provisioner fails once, in turn; then all is as if it had not.
+"""Every command and system call of the provisioner fails or hangs once, in turn; then all is as if it had not.
 
-`UNDERCROFT_FAULTS=all` has every single call fail, where CI takes the first one of each place.
+`UNDERCROFT_FAULTS=all` has every single call fail and each place hang, where CI takes the first call of each place, and
+has a few of them hang.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import fcntl
 import os
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +35,7 @@ from undercroft_model.storage.provisioning import HostStorage
 from undercroft_model.units import remove_unit
 from undercroft_storageprovisioner.linux import loops, mounts
 from undercroft_storageprovisioner.plugin import Config, undercroft_storage_providers
+from undercroft_storageprovisioner.threads import Hangs
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, needs("mkfs.ext4")]
 
@@ -43,6 +46,9 @@ CALLS: Sequence[tuple[Any, str]] = (  # Any: modules, and the C library.
     (fcntl, "flock"),
 )
 FACADE = ("set_volume", "set_filesystem", "set_attached", "set_detached", "set_status", "remove")
+HANG_SECONDS = 0.2
+"""For which a call hangs: long after it was given up."""
+CALL_SECONDS = 0.05
 PATIENCE_SECONDS = 40.0
 """On the provisioner's clock: more than the first pause after a failure."""
 
@@ -53,6 +59,7 @@ class Fault:
 
     what: str = ""
     nth: int = 1
+    hangs: bool = False
     called: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -101,7 +108,9 @@ def injected(fault: Fault) -> Iterator[None]:
 def _system_call(original: Callable[..., Any], name: str, fault: Fault) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         if (place := _place()) and fault.strikes(f"{name} of {place}"):
-            raise OSError(errno.EIO, "injected")
+            if not fault.hangs:
+                raise OSError(errno.EIO, "injected")
+            _hang()
         return original(*args, **kwargs)
 
     return call
@@ -112,11 +121,18 @@ def _library_call(original: Callable[..., Any], name: str, fault: Fault) -> Call
 
     def call(*args: Any) -> Any:
         if fault.strikes(name):
-            ctypes.set_errno(errno.EIO)
-            return -1
+            if not fault.hangs:
+                ctypes.set_errno(errno.EIO)
+                return -1
+            _hang()
         return original(*args)
 
     return call
+
+
+def _hang() -> None:
+    assert threading.current_thread() is not threading.main_thread(), "nothing that may hang is called on the loop"
+    threading.Event().wait(HANG_SECONDS)
 
 
 def _facade_call(original: Callable[..., Any], name: str, fault: Fault) -> Callable[..., Any]:  # as above
@@ -193,6 +209,8 @@ async def passing(clock: FakeClock, done: Callable[[], Any]) -> None:
 async def up_and_down(fault: Fault, folder: Path) -> None:
     """Bring the volume up, write to it, and take it down, whatever fails."""
     ground, clock, process = await ground_with(fault, folder)
+    if fault.hangs:
+        ground.hangs = Hangs(call_seconds=CALL_SECONDS, leave_seconds=CALL_SECONDS)
 
     async def is_up() -> bool:
         wanted = await ground.wanted()
@@ -236,8 +254,11 @@ def faults(folder: Path) -> list[Fault]:
     folder.mkdir()
     none = Fault()
     asyncio.run(up_and_down(none, folder))
-    each = none.called if os.environ.get("UNDERCROFT_FAULTS") else dict.fromkeys(none.called, 1)
-    return [Fault(what, nth) for what, times in each.items() for nth in range(1, times + 1)]
+    is_all = bool(os.environ.get("UNDERCROFT_FAULTS"))
+    each = none.called if is_all else dict.fromkeys(none.called, 1)
+    calls = [what for what in none.called if " of " in what or what in ("mount", "umount2")]
+    hanging = [Fault(what, hangs=True) for what in calls[:: 1 if is_all else 6]]
+    return [*hanging, *(Fault(what, nth) for what, times in each.items() for nth in range(1, times + 1))]
 
 
 def test_after_each_fault_it_comes_up_is_formatted_once_and_goes(tmp_path: Path) -> None:
@@ -249,7 +270,8 @@ def test_after_each_fault_it_comes_up_is_formatted_once_and_goes(tmp_path: Path)
             asyncio.run(up_and_down(fault, folder))
         except Exception as error:
             clear(folder)
-            raise AssertionError(f"after {fault.what}, {fault.nth}: {error!r}") from error
+            how = "hung" if fault.hangs else "failed"
+            raise AssertionError(f"after {fault.what}, {fault.nth}, {how}: {error!r}") from error
         if fault.has_struck:
             struck.add(fault.what.partition(" of ")[0])
 
