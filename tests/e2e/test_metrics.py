@@ -83,3 +83,9 @@ def test_what_a_charm_measures_is_stored_and_shown_and_what_it_may_not_add_is_re
     assert measuring.ask("metrics", "spool", "purge", "measure/0", "--quarantine") == {"purged": 0}
     late = measuring.run("collect-metrics", "measure/0")
     assert (late.returncode, "no agent collects its metrics" in late.stderr) == (0, True)
+
+    measuring.start()
+    spools = measuring.data_dir / "plugins" / "metrics" / "spools"
+    assert any(spools.glob("*/unit-measure-0"))
+    measuring.do("remove-application", "measure", "--no-prompt")
+    measuring.until(lambda: not any(spools.iterdir()), "what the unit has left is sent, and its spool is gone", 30)

@@ -87,6 +87,9 @@ class Nothing:
         return QueueStats(batches=0, bytes=0, oldest=None, dead=0, quarantined=0)
 
 
+MODEL = "00000000-0000-0000-0000-000000000000"
+
+
 class TestMetrics(WorkerConformance):
     """The workers of one unit."""
 
@@ -94,19 +97,33 @@ class TestMetrics(WorkerConformance):
 
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:
-        top = FakeAgent(config=Config(), data_dir=tmp_path / "top")
+        top = FakeAgent(config=Config(), data_dir=tmp_path / "plugins" / "metrics")
+        unit_dir = tmp_path / "models" / MODEL / "agents" / "unit-specimen-0"
         senders = undercroft_metric_senders(top)
         agent = FakeUnitAgent(
             config=Config(),
             process=SystemProcess(),
-            data_dir=tmp_path / "unit" / "metrics",
-            unit_dir=tmp_path / "unit",
+            data_dir=unit_dir / "metrics",
+            unit_dir=unit_dir,
             answers={"undercroft_metric_senders": [("metrics", senders)]},
         )
-        (tmp_path / "unit" / "metrics").mkdir(parents=True)
+        (unit_dir / "metrics").mkdir(parents=True)
+        (tmp_path / "plugins" / "metrics").mkdir(parents=True, exist_ok=True)
         return Subject(
             agent,
             resources={"model": Model(), "charm-dir": Closed(), "hook-runner": NoHooks(), "metric-spool": Nothing()},
             outputs={"metric-spool": (SpoolWriter, SpoolReader), "metric-sender": (SenderHealths,)},
-            writable=[tmp_path / "top"],
+            writable=[tmp_path / "plugins" / "metrics"],
         )
+
+
+class TestLeftovers(WorkerConformance):
+    """The worker of the agent."""
+
+    plugin = "metrics"
+
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Subject:
+        top = FakeAgent(config=Config(), data_dir=tmp_path / "top")
+        answers = {"undercroft_metric_senders": [("metrics", undercroft_metric_senders(top))]}
+        return Subject(FakeAgent(config=Config(), data_dir=tmp_path / "plugins" / "metrics", answers=answers))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ import msgspec
 
 from undercroft.clock import SystemClock
 from undercroft.files import in_thread
+from undercroft_metrics.places import spool_of, unit_name
 from undercroft_metrics.plugin import Config
 from undercroft_metrics.senders.config import StoreConfig
 from undercroft_metrics.senders.embedded import FILE, StoreReader
@@ -21,7 +23,7 @@ from undercroft_metrics.spool.desk import answer
 from undercroft_metrics.spool.folders import Folders, SpoolInUseError
 from undercroft_metrics.spool.queue import Owner
 from undercroft_metrics.spool.spool import Spool
-from undercroft_metrics.spool.worker import FOLDER, SOCKET
+from undercroft_metrics.spool.worker import SOCKET
 
 if TYPE_CHECKING:
     from undercroft_hookspecs.command import Session
@@ -116,22 +118,23 @@ def spool_table(document: Mapping[str, Mapping[str, Any]]) -> str:  # Any: JSON.
 
 
 async def asked(folder: Path, request: bytes, limits: Limits) -> Mapping[str, Any]:  # Any: JSON.
-    """What the spool in a unit's folder answers: its agent's, or without one, as it is on the disk."""
-    try:
-        said = await ask(folder / SOCKET, request + b"\n")
-    except OSError:
-        said = await in_thread(_alone, folder, request, limits)
-    return msgspec.json.decode(said, type=dict[str, Any])
+    """What the spool of the unit in `folder` answers: its agent's, or without one, as it is on the disk.
+
+    The unit may be no more.
+    """
+    for place in (folder, spool_of(folder)):
+        with suppress(OSError):
+            return msgspec.json.decode(await ask(place / SOCKET, request + b"\n"), type=dict[str, Any])
+    return msgspec.json.decode(await in_thread(_alone, folder, request, limits), type=dict[str, Any])
 
 
 def _alone(folder: Path, request: bytes, limits: Limits) -> bytes:
-    folders = Folders(folder / "metrics" / FOLDER)
+    folders = Folders(spool_of(folder))
     if not folders.root.is_dir():
         return b"{}"
-    application, _, number = folder.name.removeprefix("unit-").rpartition("-")
     owner = Owner(
         model=folder.parents[1].name,
-        unit=f"{application}/{number}",
+        unit=unit_name(folder.name),
         folders=folders,
         limits=limits,
         clock=SystemClock(),

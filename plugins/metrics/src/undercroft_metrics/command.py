@@ -168,10 +168,14 @@ def _asked(session: Session, folder: Path, request: Mapping[str, object]) -> Map
 def _folders(session: Session, names: Sequence[str]) -> list[tuple[str, Path]]:
     """The units that are meant, and their folders on this machine."""
     from undercroft_hookspecs import ApplicationName, NotValidError, UnitName
+    from undercroft_metrics.places import SPOOLS, unit_name
 
     model = _model(session)
     agents = session.data_dir / "models" / model.uuid / "agents"
-    there = {_unit(path): path for path in sorted(agents.glob("unit-*")) if path.is_dir()}
+    # What a unit that is no more has left is looked after by its name, too.
+    left = session.data_dir / "plugins" / "metrics" / SPOOLS / model.uuid
+    names_there = {path.name for folder in (agents, left) for path in folder.glob("unit-*") if path.is_dir()}
+    there = {unit_name(each): agents / each for each in sorted(names_there)}
     found: dict[str, Path] = {}
     for name in names:
         try:
@@ -185,11 +189,6 @@ def _folders(session: Session, names: Sequence[str]) -> list[tuple[str, Path]]:
             raise click.ClickException(f'"{missing[0]}" of model "{model.name}" not found on this machine, in {agents}')
         found |= {unit: there[unit] for unit in own}
     return list((found if names else there).items())
-
-
-def _unit(path: Path) -> str:
-    application, _, number = path.name.removeprefix("unit-").rpartition("-")
-    return f"{application}/{number}"
 
 
 def _model(session: Session) -> Model:

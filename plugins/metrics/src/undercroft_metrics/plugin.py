@@ -39,6 +39,14 @@ def undercroft_config() -> type[msgspec.Struct]:
 
 
 @hookimpl
+def undercroft_manifolds(agent: Agent) -> Mapping[str, Manifold]:
+    """The worker `metric-leftovers`."""
+    from undercroft_metrics.manifolds import manifolds  # noqa: PLC0415
+
+    return manifolds(agent, agent.config(Config))
+
+
+@hookimpl
 def undercroft_unit_manifolds(unit: UnitAgent) -> Mapping[str, Manifold]:
     """The workers `metric-spool`, `metric-collect` and `metric-sender` of one unit."""
     # Late, as all of these: other commands should not pay for it.

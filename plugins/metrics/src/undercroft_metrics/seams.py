@@ -19,10 +19,55 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from undercroft_hookspecs.errors import UndercroftError
 from undercroft_hookspecs.metrics import MetricBatch
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
+
+    from undercroft_hookspecs import Clock, Meter
+
+
+class MeteredUnit(Protocol):
+    """Whose metrics they are: as much of a UnitAgent as the spool and the senders need, which outlive it."""
+
+    @property
+    def model(self) -> object:
+        """The model's id."""
+        ...
+
+    @property
+    def unit(self) -> object:
+        """The unit's name."""
+        ...
+
+    @property
+    def unit_dir(self) -> Path:
+        """Where the socket of its spool is."""
+        ...
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the state of its senders is kept."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+        ...
+
+    @property
+    def rng(self) -> random.Random:
+        """Randomness."""
+        ...
+
+    @property
+    def meter(self) -> Meter:
+        """Where instruments come from."""
+        ...
 
 
 class SpoolFullError(UndercroftError):

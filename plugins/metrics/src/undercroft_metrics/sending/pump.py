@@ -28,8 +28,8 @@ from undercroft_metrics.sending.within import Within
 if TYPE_CHECKING:
     import random
 
-    from undercroft_hookspecs import Clock, MetricBatch, MetricDelivery, MetricSender, UnitAgent
-    from undercroft_metrics.seams import SpoolQueue, SpoolReader
+    from undercroft_hookspecs import Clock, MetricBatch, MetricDelivery, MetricSender
+    from undercroft_metrics.seams import MeteredUnit, SpoolQueue, SpoolReader
     from undercroft_metrics.sending.health import Health
 
 Heard = Callable[["Health", SendReport], Awaitable[None]]
@@ -45,7 +45,7 @@ class Pump:
     """The pump of one sender of one unit. `run` ends by being cancelled only."""
 
     def __init__(
-        self, name: str, sender: MetricSender, *, unit: UnitAgent, spool: SpoolReader, health: Health, heard: Heard
+        self, name: str, sender: MetricSender, *, unit: MeteredUnit, spool: SpoolReader, health: Health, heard: Heard
     ) -> None:
         self.name, self._sender, self._unit, self._spool = name, sender, unit, spool
         self.health, self._heard = health, heard

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from undercroft import Stop
-    from undercroft_hookspecs import MetricSender, SendReport, UnitAgent, Worker
+    from undercroft_hookspecs import MetricSender, SendReport, Worker
     from undercroft_hookspecs.state import MeterStatus
     from undercroft_hookspecs.unit_facades import MeterStatusFacade
-    from undercroft_metrics.seams import SpoolReader
+    from undercroft_metrics.seams import MeteredUnit, SpoolReader
     from undercroft_metrics.sending.health import Health
 
 STATE_FILE = "senders.json"
@@ -30,7 +30,7 @@ class MetricSending:
 
     def __init__(
         self,
-        unit: UnitAgent,
+        unit: MeteredUnit,
         *,
         spool: SpoolReader,
         senders: Mapping[str, MetricSender],

@@ -22,10 +22,11 @@ from undercroft_metrics.spool.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
 
     from undercroft import Stop
-    from undercroft_hookspecs import MetricBatch, UnitAgent, Worker
-    from undercroft_metrics.seams import QueueStats, SpoolQueue
+    from undercroft_hookspecs import MetricBatch, Worker
+    from undercroft_metrics.seams import MeteredUnit, QueueStats, SpoolQueue
     from undercroft_metrics.spool.limits import Limits
     from undercroft_metrics.spool.queue import Queue
 
@@ -44,7 +45,7 @@ _MOST_IN_A_FILE: Final = 256
 class MetricSpool:
     """Keeps a unit's batches for every sender until they have arrived. Runs until killed."""
 
-    def __init__(self, unit: UnitAgent, limits: Limits, senders: Sequence[str]) -> None:
+    def __init__(self, unit: MeteredUnit, limits: Limits, senders: Sequence[str], folder: Path | None = None) -> None:
         meter = unit.meter
         self._unit = unit
         self._dropped = meter.counter("dropped_batches", "batches that were dropped unsent", ["sender", "reason"])
@@ -56,7 +57,7 @@ class MetricSpool:
         owner = Owner(
             model=str(unit.model),
             unit=str(unit.unit),
-            folders=Folders(unit.data_dir / FOLDER),
+            folders=Folders(folder if folder is not None else unit.data_dir / FOLDER),
             limits=limits,
             clock=unit.clock,
             rng=unit.rng,
@@ -92,6 +93,10 @@ class MetricSpool:
             }
             for name, stats in ((name, queue.stats()) for name, queue in list(self.spool.queues.items()))
         }
+
+    def has_any(self) -> bool:
+        """Whether anything waits for any sender, be it word of what was dropped."""
+        return any(queue.has_any() for queue in list(self.spool.queues.values()))
 
     async def open(self) -> None:
         """Take the spool, and read what is in it."""
@@ -238,14 +243,16 @@ def _tidy(queue: Queue, most: int) -> None:
         _log.warning("what is next for %s cannot be read now: %s", queue.sender, error)
 
 
-async def start_spool(unit: UnitAgent, limits: Limits, senders: Sequence[str]) -> Worker:
-    """The worker, once the spool has been read.
+async def start_spool(
+    unit: MeteredUnit, limits: Limits, senders: Sequence[str], folder: Path | None = None
+) -> MetricSpool:
+    """The worker, once the spool in `folder` has been read; without it, one among the unit's own data.
 
     Raises:
         SpoolInUseError: another process has it.
         OSError: its folder cannot be made or read.
     """
-    worker = MetricSpool(unit, limits, senders)
+    worker = MetricSpool(unit, limits, senders, folder)
     try:
         await worker.open()
     except BaseException:
