@@ -14,6 +14,7 @@ from undercroft_uniter.jujuc.arguments import Parsed, invalid_value, parse, unre
 from undercroft_uniter.jujuc.formats import render
 from undercroft_uniter.jujuc.help import help_text
 from undercroft_uniter.jujuc.quoting import quoted
+from undercroft_uniter.jujuc.tools.tool import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -114,7 +115,8 @@ def _checked(tool: HookTool, arguments: list[str]) -> tuple[str, ...]:
     if most is not None and len(arguments) > most:
         raise unrecognized(arguments[most:])
     if len(arguments) < fewest:
-        raise ToolUsageError(f"too few arguments; usage: {tool.name} {tool.usage}")
+        said = tool.missing if isinstance(tool, Tool) else ""
+        raise ToolUsageError(said or f"too few arguments; usage: {tool.name} {tool.usage}")
     return tuple(arguments)
 
 

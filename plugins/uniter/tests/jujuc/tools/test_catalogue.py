@@ -13,6 +13,7 @@ from undercroft.testing import FakeClock
 from undercroft_hookspecs.hook_tools import Flag, HookContext, HookTool, ToolCall
 from undercroft_uniter.jujuc.formats import FORMATS
 from undercroft_uniter.jujuc.tools.catalogue import builtin_tools, with_plugins
+from undercroft_uniter.jujuc.tools.tool import Tool
 
 
 class Own:
@@ -79,6 +80,40 @@ async def test_every_tool_knows_its_flags_only(bench: Bench, tool: HookTool) -> 
 
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr == "ERROR option provided but not defined: --no-such-flag\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("action-log", "no message specified"),
+        ("add-metric", "no metrics specified"),
+        ("application-version-set", "no version specified"),
+        ("close-port", "no port or range specified"),
+        ("juju-log", "no message specified"),
+        ("network-get", "no arguments specified"),
+        ("open-port", "no port or range specified"),
+        ("payload-register", "missing required arguments"),
+        ("payload-status-set", "missing required arguments"),
+        ("payload-unregister", "missing required arguments"),
+        ("resource-get", "missing required resource name"),
+        ("secret-grant", "missing secret URI"),
+        ("secret-remove", "missing secret URI"),
+        ("secret-revoke", "missing secret URI"),
+        ("secret-set", "missing secret URI"),
+        ("status-set", "invalid args, require <status> [message]"),
+        ("storage-add", "storage add requires a storage directive"),
+        ("unit-get", "no setting specified"),
+    ],
+)
+async def test_missing_arguments_are_called_what_juju_calls_them(bench: Bench, name: str, said: str) -> None:
+    answer = await bench(name)
+
+    assert (answer.code, answer.stdout, answer.stderr) == (2, "", f"ERROR {said}\n")
+
+
+def test_every_tool_that_needs_arguments_says_which_are_missing(tool: HookTool) -> None:
+    assert isinstance(tool, Tool)
+    assert bool(tool.missing) == (tool.arity[0] > 0)
 
 
 async def test_every_answer_can_go_to_a_file(bench: Bench, tool: HookTool) -> None:

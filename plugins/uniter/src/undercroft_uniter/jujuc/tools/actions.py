@@ -92,6 +92,7 @@ LOG = Tool(
     usage="<message> [<message> ...]",
     details="Whoever waits for the action sees it at once.",
     arity=(1, None),
+    missing="no message specified",
     work=_log,
 )
 _ACTIONS = (GET, SET, FAIL, LOG)

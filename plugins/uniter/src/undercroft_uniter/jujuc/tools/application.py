@@ -92,6 +92,7 @@ RESOURCE = Tool(
     usage="<resource>",
     details="It is fetched if there is none yet, or another one has been attached. No newline follows the path.",
     arity=(1, 1),
+    missing="missing required resource name",
     work=_resource,
 )
 TOOLS = (CONFIG, GOALS, CREDENTIAL, RESOURCE)

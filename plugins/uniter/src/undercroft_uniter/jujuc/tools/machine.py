@@ -59,6 +59,7 @@ LOG = Tool(
     summary="Write a line to the unit's log",
     usage="<message> [<message> ...]",
     arity=(1, None),
+    missing="no message specified",
     options=(
         Flag(names=("debug",), summary="log at the level DEBUG"),
         Flag(

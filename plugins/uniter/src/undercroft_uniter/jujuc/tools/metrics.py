@@ -42,6 +42,7 @@ ADD = Tool(
     usage="<key>=<value> [<key>=<value> ...]",
     details="In the hook collect-metrics only. The plugin `metrics` records them; without it they are only checked.",
     arity=(1, None),
+    missing="no metrics specified",
     options=(Flag(names=("l", "labels"), value="LABELS", summary="labels, as a=b,c=d"),),
     work=_add,
 )

@@ -95,6 +95,7 @@ GET = Tool(
     ),
     formats=ANSWER,
     arity=(1, 1),
+    missing="no arguments specified",
     options=(
         Flag(names=(_PRIMARY,), summary="the first address (deprecated: use --bind-address)"),
         Flag(names=(_BIND,), summary="the address to listen on"),
@@ -110,6 +111,7 @@ UNIT = Tool(
     usage="<private-address|public-address>",
     formats=ANSWER,
     arity=(1, 1),
+    missing="no setting specified",
     work=_unit,
 )
 TOOLS = (GET, UNIT)

@@ -78,6 +78,7 @@ REGISTER = Tool(
     usage="<type> <class> <id> [<label> ...]",
     details=_DETAILS,
     arity=(3, None),
+    missing="missing required arguments",
     work=_register,
 )
 UNREGISTER = Tool(
@@ -86,6 +87,7 @@ UNREGISTER = Tool(
     usage="<class> <id>",
     details=_DETAILS,
     arity=(2, 2),
+    missing="missing required arguments",
     work=_unregister,
 )
 STATUS = Tool(
@@ -94,6 +96,7 @@ STATUS = Tool(
     usage="<class> <id> <starting|running|stopping|stopped>",
     details=_DETAILS,
     arity=(3, 3),
+    missing="missing required arguments",
     work=_set_status,
 )
 TOOLS = (REGISTER, UNREGISTER, STATUS)

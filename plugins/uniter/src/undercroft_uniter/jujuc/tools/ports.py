@@ -101,6 +101,7 @@ OPEN = Tool(
     usage=_ARGUMENT,
     details=_DEFERRED,
     arity=(1, 1),
+    missing="no port or range specified",
     options=(_ENDPOINTS, DEPRECATED_FORMAT),
     work=_open,
 )
@@ -110,6 +111,7 @@ CLOSE = Tool(
     usage=_ARGUMENT,
     details=_DEFERRED,
     arity=(1, 1),
+    missing="no port or range specified",
     options=(_ENDPOINTS, DEPRECATED_FORMAT),
     work=_close,
 )

@@ -160,6 +160,7 @@ def tools(*, clock: Clock) -> Sequence[Tool]:
             usage=f"{_ID} [{pairs} ...]",
             details=f"What is not given stays as it is.\n{_CONTENT}",
             arity=(1, None),
+            missing="missing secret URI",
             options=_OPTIONS,
             work=partial(_set, clock=clock),
         ),
@@ -174,6 +175,7 @@ GRANT = Tool(
     summary="Let the application at the other end of a relation read a secret",
     usage=_ID,
     arity=(1, 1),
+    missing="missing secret URI",
     options=(_UNIT,),
     options_of=relation_flag,
     work=_grant,
@@ -183,6 +185,7 @@ REVOKE = Tool(
     summary="Let an application, or one unit of it, read a secret no longer",
     usage=_ID,
     arity=(1, 1),
+    missing="missing secret URI",
     options=(
         Flag(names=("application", "app"), value="APPLICATION", summary="which application"),
         _UNIT,
@@ -195,6 +198,7 @@ REMOVE = Tool(
     summary="Remove a secret, or one revision of it",
     usage=_ID,
     arity=(1, 1),
+    missing="missing secret URI",
     options=(Flag(names=("revision",), value="REVISION", summary="this revision alone"),),
     work=_remove,
 )

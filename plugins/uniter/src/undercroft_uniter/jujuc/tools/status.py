@@ -90,6 +90,7 @@ SET = Tool(
     usage="<maintenance|blocked|waiting|active> [<message>]",
     details="It is written at once, whatever becomes of the hook.",
     arity=(1, 2),
+    missing="invalid args, require <status> [message]",
     options=(Flag(names=_NAMES, summary="the application's, which only the leader may"),),
     work=_set,
 )
@@ -98,6 +99,7 @@ VERSION = Tool(
     summary="Say which version of the software runs",
     usage="<version>",
     arity=(1, 1),
+    missing="no version specified",
     work=_set_version,
 )
 TOOLS = (GET, SET, VERSION)

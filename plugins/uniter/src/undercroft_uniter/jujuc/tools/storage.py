@@ -70,6 +70,7 @@ ADD = Tool(
     usage="<store>[=<count>] [<store>[=<count>] ...]",
     details="The default is one piece. It is asked for when the hook has succeeded.",
     arity=(1, None),
+    missing="storage add requires a storage directive",
     work=_add,
 )
 GET = Tool(

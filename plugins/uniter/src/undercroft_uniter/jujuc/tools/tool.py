@@ -34,6 +34,8 @@ class Tool:
     details: str = ""
     formats: Sequence[str] = ()
     arity: tuple[int, int | None] = (0, 0)
+    missing: str = ""
+    """What it says of too few arguments, in Juju's words."""
     options: Sequence[Flag] = ()
     """The flags that it has in every hook."""
     options_of: Flags | None = None
