@@ -128,10 +128,12 @@ def test_charm_has_the_storage_that_was_asked_for(machine: OneMachine) -> None:
     (found,) = [mount for mount in mountinfo.read() if mount.target == str(place)]
     assert found.filesystem_type == "ext4"
     (place / "kept").write_text("by the charm")
-    machine.do("add-unit", "keeper")
-    machine.until(lambda: "overlaps with" in machine.run("status").stdout, "the second unit says why it waits")
-    machine.do("remove-unit", "keeper/1", "--no-prompt")
-    machine.until(lambda: list(machine.messages()) == ["keeper/0"], "the second unit is gone")
+    refused = machine.run("add-unit", "keeper")
+    assert (refused.returncode, "which two units cannot share" in refused.stderr) == (1, True)
+    machine.do("deploy", "keeper", "rival")
+    machine.until(lambda: "overlaps with" in machine.run("status").stdout, "the other unit says why it waits")
+    machine.do("remove-application", "rival", "--no-prompt")
+    machine.until(lambda: list(machine.messages()) == ["keeper/0"], "the other unit is gone")
     assert machine.end() == 0
     machine.start()
     machine.until_settled(keeper_0="blocked: no password")

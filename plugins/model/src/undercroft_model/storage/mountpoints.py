@@ -60,7 +60,10 @@ async def check_mount_point(tx: Transaction, model: ModelId, machine: str, path:
         if wanted.is_relative_to(taken) or taken.is_relative_to(wanted):
             filesystem = await tx.get(FILESYSTEMS.of(model), *parts_of(mounted.filesystem))
             other = filesystem.storage if filesystem is not None else mounted.filesystem
-            message = f'mount point "{path}" for "{storage}" overlaps with "{taken}" for "{other}"'
+            message = (
+                f'mount point "{path}" for "{storage}" overlaps with "{taken}" for "{other}": '
+                "remove one of the two, or place it on another host"
+            )
             raise NotValidError(message, field="location")
 
 
