@@ -109,8 +109,9 @@ async def bombarded(folder: Path, api: str, rng: random.Random) -> tuple[list[in
     async with endpoint(take) as receiver:
         urls = (receiver.url, f"{api}/write" if api else "")
         for kill in range(KILLS):
-            first, seconds = 1 + kill * 4 * EACH, rng.uniform(0.0, 0.4)
-            published += await asyncio.to_thread(run, folder, urls, first, EACH, seconds=seconds)
+            # Few batches: then it only sends when it is killed.
+            first, count, seconds = 1 + kill * 4 * EACH, rng.choice((EACH, 5)), rng.uniform(0.0, 0.4)
+            published += await asyncio.to_thread(run, folder, urls, first, count, seconds=seconds)
             amid += hit(folder)
         await asyncio.to_thread(run, folder, urls, 1, 0, seconds=None)
     print(f"{KILLS} kills, {len(published)} batches were safe; amid: {dict(amid)}")

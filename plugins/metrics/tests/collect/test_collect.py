@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
+from itertools import accumulate, pairwise, takewhile
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from plugins.metrics.tests.collect.fakes import World, adds, nothing, world
@@ -16,7 +19,7 @@ from undercroft.testing import FakeClock
 from undercroft_hookspecs import HookResult, MetricSample
 from undercroft_hookspecs.charm import MetricSpec
 from undercroft_metrics.collect import recording
-from undercroft_metrics.collect.worker import SOCKET, MetricCollect, NothingToCollectError
+from undercroft_metrics.collect.worker import SOCKET, MetricCollect, NothingToCollectError, pauses
 from undercroft_metrics.seams import SpoolFullError
 from undercroft_metrics.sockets import ask
 
@@ -245,9 +248,18 @@ async def test_periods_begin_at_the_units_own_phase_and_keep_to_their_jitter(tmp
             await clock.advance(1)
             await asyncio.sleep(0.001)
         pauses = [later - earlier for earlier, later in pairwise(times)]
-        assert 0 <= times[0] <= 101
+        assert 0 <= times[0] <= 121
         assert all(79 <= pause <= 125 for pause in pauses)
         assert len(set(pauses)) > 1
+
+
+def test_a_thousand_units_that_start_together_collect_spread_evenly_over_each_hour() -> None:
+    minutes = Counter[int]()
+    for number in range(1000):
+        moments = accumulate(pauses(f"{UUID(int=0)} mysql/{number}", 300.0, 0.2, random.Random(number)))
+        minutes.update(int(moment // 60) for moment in takewhile(lambda moment: moment < 3600, moments))
+    assert len(minutes) == 60
+    assert all(0.8 * 200 <= number <= 1.2 * 200 for number in minutes.values()), minutes
 
 
 async def test_whoever_connects_to_the_socket_is_answered_ok_when_it_is_done(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -125,3 +127,22 @@ async def test_output_is_the_spool_for_who_records_and_who_sends_and_nothing_els
         spool_output(other, SpoolReader)
     other.kill()
     await other.wait()
+
+
+async def test_disk_that_hangs_keeps_nobody_else_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_back = threading.Event()
+    async with running(tmp_path) as spool, spool.queue("store") as queue:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr(os, "fsync", lambda _: is_back.wait(30))
+        publishing = asyncio.create_task(spool.publish([batch(1)]))
+        claiming = asyncio.create_task(queue.claim(max_batches=10, max_bytes=1 << 20))
+        late = []
+        for _ in range(30):
+            before = loop.time()
+            await asyncio.sleep(0.01)
+            late.append(loop.time() - before - 0.01)
+        assert sorted(late)[len(late) // 2] < 0.05
+        assert not publishing.done()
+        is_back.set()
+        await publishing
+        assert numbers(list(await claiming)) == [1]

@@ -21,7 +21,8 @@ from undercroft_metrics.seams import SpoolFullError
 from undercroft_metrics.sockets import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    import random
+    from collections.abc import Coroutine, Iterator
 
     from undercroft import Stop
     from undercroft.fortress import Guest
@@ -104,21 +105,15 @@ class MetricCollect:
         path = self._unit.unit_dir / SOCKET
         async with serving(path, self._answer, asks=False, clock=self._unit.clock):
             await self._tick(self._leftover())
-            await self._unit.clock.sleep(self._phase())
-            while True:
+            config, unit = self._config, self._unit
+            for pause in pauses(f"{unit.model} {unit.unit}", config.period_seconds, config.jitter, unit.rng):
+                await unit.clock.sleep(pause)
                 await self._tick(self.collect(stop))
-                jitter = self._config.jitter * (2 * self._unit.rng.random() - 1)
-                await self._unit.clock.sleep(self._config.period_seconds * (1 + jitter))
 
     async def _leftover(self) -> int:
         """Publish, or discard, what a process that was killed has left."""
         async with self._turn:
             return await self._finish(None)
-
-    def _phase(self) -> float:
-        """Where in a period this unit begins, so that those which start together do not collect together."""
-        digest = hashlib.sha256(f"{self._unit.model} {self._unit.unit}".encode()).digest()
-        return int.from_bytes(digest[:8]) / 2**64 * self._config.period_seconds
 
     async def _tick(self, work: Coroutine[object, object, int]) -> None:
         try:
@@ -242,3 +237,19 @@ async def _to_the_end(work: Coroutine[object, object, int]) -> int:
         if not task.cancelled():
             task.exception()
         raise
+
+
+def pauses(unit: str, period: float, jitter: float, rng: random.Random) -> Iterator[float]:
+    """How long a unit waits before each collection, without end.
+
+    The first is a part of its own of a pause, so that units which start together are spread evenly from then on.
+    """
+
+    def long(share: float) -> float:
+        return period * (1 + jitter * (2 * share - 1))
+
+    digest = hashlib.sha256(unit.encode()).digest()
+    part, share = (int.from_bytes(digest[begin : begin + 8]) / 2**64 for begin in (0, 8))
+    yield part * long(share)
+    while True:
+        yield long(rng.random())
