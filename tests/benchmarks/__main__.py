@@ -29,6 +29,7 @@ BENCHMARKS = {
     "cold-start": "tests.benchmarks.agent:cold_start",
     "deploying": "tests.benchmarks.units:deploying",
     "hundred-units": "tests.benchmarks.units:hundred_units",
+    "peers": "tests.benchmarks.units:peers",
     "ops-hook": "tests.benchmarks.opshook:ops_hook",
     "devices": "tests.benchmarks.devices:devices",
     "rescan": "tests.benchmarks.devices:rescan",

@@ -26,7 +26,7 @@ set -eu
 juju-log "$(config-get)"
 status-set active ready
 """
-ACTIVE_LIMIT, UNIT_LIMIT, WAKE_UP_LIMIT = 0.5, 1024 * 1024, 1.0
+ACTIVE_LIMIT, UNIT_LIMIT, WAKE_UP_LIMIT, PEERS_LIMIT = 0.5, 1024 * 1024, 1.0, 30.0
 UNITS = 100
 
 
@@ -79,11 +79,36 @@ async def _hundred_units(scale: Scale, table: Table) -> None:
     )
 
 
-def _charm(folder: Path) -> Path:
-    """A charm without a peer relation: a hundred of its units have 10,000 pairs, and hooks for each."""
+def peers(scale: Scale, table: Table) -> None:
+    """A hundred units that are one another's peers, of a charm without a hook for that: 10,000 pairs."""
+    number = 3 if scale.short else UNITS
+    settled = uvloop.run(_peers(number))
+    table.within(f"{number} peers have met, whose charm has no hook for it", settled, PEERS_LIMIT, show=milliseconds)
+
+
+async def _peers(number: int) -> float:
+    with running() as agent:
+        async with open_sqlite("sqlite:", data_dir=agent.data, clock=SystemClock()) as store:
+            charm = _charm(agent.data.parent, more="peers:\n  ring: {interface: ring}\n")
+            began, _ = await deploy(store, agent.data, charm, "many", number)
+        async with asyncio.timeout(600.0):
+            while not _have_met(agent.data, number):
+                await asyncio.sleep(0.1)
+        return time.perf_counter() - began
+
+
+def _have_met(data: Path, number: int) -> bool:
+    """Whether the records of all units have all others."""
+    records = [msgspec.json.decode(path.read_bytes()) for path in data.glob("models/*/agents/*/uniter/relations.json")]
+    met = [record for record in records if [len(one["members"]) for one in record["relations"]] == [number - 1]]
+    return len(met) == number
+
+
+def _charm(folder: Path, *, more: str = "") -> Path:
+    """A charm without a peer relation, unless `more` has one."""
     charm = folder / "steady"
     (charm / "hooks").mkdir(parents=True, exist_ok=True)
-    (charm / "metadata.yaml").write_text("name: steady\nsummary: Is active\ndescription: In bash.\n")
+    (charm / "metadata.yaml").write_text(f"name: steady\nsummary: Is active\ndescription: In bash.\n{more}")
     for hook in ("install", "config-changed", "start"):
         (charm / "hooks" / hook).write_text(STEADY)
         (charm / "hooks" / hook).chmod(0o755)
