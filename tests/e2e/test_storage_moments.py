@@ -66,7 +66,9 @@ class Life:
         change()
         paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**self.machine.environment, "PYTHONPATH": os.pathsep.join(paths)}
-        agent = subprocess.run([sys.executable, DOOMED, moment, "agent"], env=environment, timeout=60, check=False)
+        agent = subprocess.run(
+            [sys.executable, DOOMED, moment, "agent"], env=environment, timeout=HOOK_SECONDS, check=False
+        )
         assert agent.returncode == -signal.SIGKILL, f"it never came to {moment}"
 
     def goes_up(self, moment: str) -> None:

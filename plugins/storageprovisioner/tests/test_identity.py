@@ -6,9 +6,10 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from plugins.storageprovisioner.tests.conftest import needs
@@ -18,7 +19,15 @@ from undercroft.clock import SystemClock
 from undercroft.linux import mountinfo
 from undercroft.process import SystemProcess
 from undercroft.testing import FakeClock
-from undercroft_hookspecs import AttachParams, MachineId, PermanentError, VolumeId, VolumeParams
+from undercroft_hookspecs import (
+    AttachParams,
+    CommandFailedError,
+    Completed,
+    MachineId,
+    PermanentError,
+    VolumeId,
+    VolumeParams,
+)
 from undercroft_hookspecs.storage_facades import WantedStorage
 from undercroft_model.units import remove_unit
 from undercroft_storageprovisioner.linux import loops, mounts
@@ -155,8 +164,7 @@ async def test_device_that_somebody_else_has_mounted_is_waited_for_and_he_is_nam
         assert f"umount {elsewhere}" in said.message
         assert f"sleep (pid {holder.pid})" in said.message
         mounts.unmount(elsewhere)
-        await clock.advance(40)
-        await ground.gone()
+        await _hurried(clock, ground.gone())
 
 
 async def test_device_that_somebody_else_has_open_names_him(tmp_path: Path) -> None:
@@ -174,8 +182,8 @@ async def test_device_that_somebody_else_has_open_names_him(tmp_path: Path) -> N
 async def _hurried(clock: FakeClock, detaching: Coroutine[object, object, None]) -> None:
     task = asyncio.ensure_future(detaching)
     while not task.done():
-        await clock.advance(1)
-        await asyncio.sleep(0.001)
+        await clock.advance(5)
+        await asyncio.sleep(0.01)
     await task
 
 
@@ -245,3 +253,34 @@ async def test_device_that_somebody_looks_at_for_himself_is_waited_for_a_moment(
 
     assert await making == 16 * MIB
     await volumes.detach(HELD)
+
+
+async def test_mkfs_that_finds_its_device_busy_is_run_again(tmp_path: Path) -> None:
+    device, clock = tmp_path / "device", FakeClock()
+    with device.open("wb") as file:
+        file.truncate(16 * MIB)
+    process = BusyAtFirst()
+    making = asyncio.ensure_future(
+        Formatter(process, tmp_path / "notes", clock).ensure(
+            device, Wish(kind="ext4", name="model/0/0", label="data/0")
+        )
+    )
+    await clock.until(1, timeout=20)
+    await clock.advance(1)
+
+    assert await making == 16 * MIB
+    assert process.runs == 2
+
+
+class BusyAtFirst(SystemProcess):
+    """mkfs cannot have the device for itself the first time."""
+
+    runs = 0
+
+    async def run(self, argv: Sequence[str], *, timeout: float, **kwargs: Any) -> Completed:  # Any: as SystemProcess.
+        """Fail the first time."""
+        self.runs += 1
+        if self.runs == 1:
+            said = b"mkfs.ext4: Device or resource busy while setting up superblock"
+            raise CommandFailedError(Completed(argv=tuple(argv), returncode=1, stdout=b"", stderr=said))
+        return await super().run(argv, timeout=timeout, **kwargs)

@@ -33,7 +33,7 @@ LEAVE_SECONDS = 5.0
 """How long a call is waited for that nobody wants any more: what it does is not to overlap with what comes next."""
 
 
-BUSY_SECONDS = 1.0
+BUSY_SECONDS = 3.0
 LOOK_SECONDS = 0.01
 
 

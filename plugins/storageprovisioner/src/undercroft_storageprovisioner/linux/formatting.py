@@ -7,6 +7,7 @@ UUID was being formatted when we died, was empty before, and nobody has mounted 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -17,7 +18,8 @@ from uuid import UUID, uuid5
 
 from undercroft.clock import SystemClock
 from undercroft.linux import signature
-from undercroft_hookspecs import PermanentError
+from undercroft_hookspecs import CommandFailedError, PermanentError
+from undercroft_storageprovisioner.linux.checking import is_taken
 from undercroft_storageprovisioner.threads import in_thread, unless_busy
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ MKFS_SECONDS = 600.0
 MIB = 1024 * 1024
 _BACKUPS = tuple(1024 * (1 + 8192 * n) for n in (1, 3, 5, 7)) + tuple(4096 * 32768 * n for n in (1, 3, 5, 7, 9))
 """Where ext4 keeps copies of its superblock, with blocks of 1 and of 4 KiB."""
+_PAUSES = (0.02, 0.1, 0.5)
+_BUSY = (b"busy", b"in use")
+"""What mkfs says that cannot have the device for itself: somebody looks at it just then, see `unless_busy`."""
 _CHUNK_BYTES = 256 * 1024
 _XFS_IN_PROGRESS = 126
 """Where xfs has `sb_inprogress`, one byte."""
@@ -75,11 +80,18 @@ class Formatter:
 
     async def _make(self, device: Path, wish: Wish, *, again: bool) -> None:
         argv = _mkfs(device, wish, again=again)
-        try:
-            await self._process.run(argv, timeout=MKFS_SECONDS)
-        except LookupError as error:
-            message = f"cannot make {wish.kind}: {argv[0]} is missing; install {_PACKAGES[wish.kind]}"
-            raise PermanentError(message) from error
+        for pause in (*_PAUSES, None):
+            try:
+                await self._process.run(argv, timeout=MKFS_SECONDS)
+            except LookupError as error:
+                message = f"cannot make {wish.kind}: {argv[0]} is missing; install {_PACKAGES[wish.kind]}"
+                raise PermanentError(message) from error
+            except CommandFailedError as error:
+                if pause is None or not any(word in error.completed.stderr for word in _BUSY):
+                    raise
+                await self._clock.sleep(pause)
+            else:
+                return
 
 
 class Lock:
@@ -135,6 +147,8 @@ def _begin(device: Path, wish: Wish, note: Path, lock: Lock) -> bool | None:
     if holds(device, str(wish.uuid)):
         return None
     again = note.exists()
+    if again and is_taken(device):  # The mkfs of who was killed meanwhile is still at it.
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(device))
     if not again:
         _prove_empty(device)
         write_note(note)
