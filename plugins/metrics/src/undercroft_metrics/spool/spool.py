@@ -35,6 +35,7 @@ class Spool:
         self.queues: dict[str, Queue] = {}
         self._wanted = sorted(senders)
         self._lock_fd = -1
+        self._placed: list[Path] = []
         self._number = 0
         self._last_created = 0
 
@@ -105,7 +106,23 @@ class Spool:
             raise SpoolFullError(f"the disk of {self.owner.folders.root} is full")
 
     def publish(self, batches: Sequence[MetricBatch]) -> None:
-        """Put batches, as one file, into every queue, durably: all or none.
+        """Put batches, as one file, into every queue, durably, as `commit` does, and tidy up."""
+        try:
+            self.commit(batches)
+        finally:
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what a commit has left in `tmp`: it is to be called before anything else, but need not be waited for.
+
+        What stays there costs a duplicate at the next start.
+        """
+        while self._placed:
+            with contextlib.suppress(OSError):
+                self._placed.pop().unlink()
+
+    def commit(self, batches: Sequence[MetricBatch]) -> None:
+        """Put batches, as one file, into every queue, durably: all or none. `tidy` is to follow.
 
         Raises:
             SpoolFullError: a queue or the disk is full, and the policy is to wait; nothing was published.
@@ -205,9 +222,7 @@ class Spool:
             raise
         finally:
             os.close(fd)
-        # One that stays costs a duplicate at the next start.
-        with contextlib.suppress(OSError):
-            made[0].unlink()
+        self._placed.append(made[0])
 
     def _sweep(self) -> None:
         """Finish what was on its way in when a process ended, and remove what is not whole."""

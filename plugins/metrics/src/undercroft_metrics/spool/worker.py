@@ -161,11 +161,12 @@ class MetricSpool:
             return
         error: Exception | None = None
         try:
-            self.spool.publish([batch for given, _ in group for batch in given])
+            self.spool.commit([batch for given, _ in group for batch in given])
         # The edge between those who publish and the disk: each is told what became of the commit that theirs was in.
         except Exception as raised:
             error = raised
         loop.call_soon_threadsafe(self._tell, group, error)
+        self.spool.tidy()
         if self._pending:
             self._ask(loop)
 
