@@ -1,4 +1,4 @@
-"""The facades of the unit's model, by hand."""
+"""The facades of the unit's model, by hand, and who leads, and who guards the charm's folder."""
 
 from __future__ import annotations
 
@@ -209,3 +209,34 @@ class FakeLog:
 async def _once(item: Any) -> AsyncIterator[Any]:  # whatever a watch yields
     yield item
     await asyncio.Event().wait()
+
+
+class FakeLeadership:
+    """`Leadership`."""
+
+    def __init__(self) -> None:
+        self.leads = False
+
+    def is_leader(self) -> bool:
+        return self.leads
+
+    async def guarantee(self) -> bool:
+        return self.leads
+
+    async def changed(self) -> None:
+        await asyncio.Event().wait()
+
+
+class FakeGuard:
+    """`Guard` of the charm's folder."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.aborts: list[object] = []
+
+    async def unlock(self) -> None:
+        self.calls.append("unlock")
+
+    async def lockdown(self, *, abort: object = None) -> None:
+        self.calls.append("lockdown")
+        self.aborts.append(abort)

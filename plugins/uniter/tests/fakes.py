@@ -13,6 +13,8 @@ from plugins.uniter.tests.fakemodel import (
     THEN,
     FakeActions,
     FakeApplication,
+    FakeGuard,
+    FakeLeadership,
     FakeLog,
     FakeModel,
     FakeStatus,
@@ -227,22 +229,6 @@ class FakeStorage:
         return frozenset(hook.storage for hook in self.committed)
 
 
-class FakeLeadership:
-    """`Leadership`."""
-
-    def __init__(self) -> None:
-        self.leads = False
-
-    def is_leader(self) -> bool:
-        return self.leads
-
-    async def guarantee(self) -> bool:
-        return self.leads
-
-    async def changed(self) -> None:
-        await asyncio.Event().wait()
-
-
 class FakeLock:
     """`UnitLock`: one real lock; `reasons` has what it was held for."""
 
@@ -348,21 +334,6 @@ class FakeRemote:
     async def secret_done(self, hook: HookInfo) -> None:
         self.secrets_done.append(hook)
         self.now = replace(self.now, secrets=tuple(other for other in self.now.secrets if other != hook))
-
-
-class FakeGuard:
-    """`Guard` of the charm's folder."""
-
-    def __init__(self) -> None:
-        self.calls: list[str] = []
-        self.aborts: list[object] = []
-
-    async def unlock(self) -> None:
-        self.calls.append("unlock")
-
-    async def lockdown(self, *, abort: object = None) -> None:
-        self.calls.append("lockdown")
-        self.aborts.append(abort)
 
 
 class FakeRooms:

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from plugins.uniter.tests.fakemodel import NEW, OLD
-from plugins.uniter.tests.fakes import FakeGuard, FakeLock, FakeRemote
+from plugins.uniter.tests.fakemodel import NEW, OLD, FakeGuard
+from plugins.uniter.tests.fakes import FakeLock, FakeRemote
 from plugins.uniter.tests.resolver.conftest import INSTALLED, STARTED
 
 from undercroft import AbortedError, SimpleWorker, Stop
