@@ -266,3 +266,13 @@ def test_an_unpacked_charm_needs_no_packing(tmp_path: Path) -> None:
         (source / name).write_text("name: app")
 
     assert not needs_packing(source)
+
+
+@pytest.mark.parametrize("name", ["layer.yaml", "charmcraft.yaml"])
+def test_a_layer_that_is_not_built_is_no_charm_that_is_complete(tmp_path: Path, name: str) -> None:
+    (tmp_path / "metadata.yaml").write_text("name: app")
+    (tmp_path / name).write_text("parts: {app: {plugin: reactive}}")
+
+    assert needs_packing(tmp_path)
+    (tmp_path / "hooks").mkdir()
+    assert not needs_packing(tmp_path)

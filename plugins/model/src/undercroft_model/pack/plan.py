@@ -99,7 +99,7 @@ def needs_packing(folder: Path) -> bool:
     """Whether a folder is a charm's source, as opposed to a charm that is complete. This blocks: call it in a thread.
 
     It is a source if a file is missing that packing writes (metadata.yaml and the others that charmcraft.yaml stands
-    for, dispatch), or if it has Python dependencies that are not there.
+    for, dispatch), or if it has Python dependencies that are not there; so is a layer, which packing refuses.
 
     Raises:
         CharmError: charmcraft.yaml or pyproject.toml cannot be read.
@@ -107,7 +107,7 @@ def needs_packing(folder: Path) -> bool:
     if not folder.is_dir() or ((folder / MANIFEST).is_file() and (folder / METADATA).is_file()):
         return False
     craft = _craft(folder)
-    if any(name != MANIFEST and not (folder / name).is_file() for name in craft.files):
+    if any(name != MANIFEST and not (folder / name).is_file() for name in craft.files) or _is_layer(folder, craft):
         return True
     if not (folder / ENTRY).is_file():
         return any(part.plugin in PYTHON_PLUGINS for part in craft.parts) and not (folder / "hooks").is_dir()
@@ -136,8 +136,7 @@ def _refuse(source: Path, craft: Craft) -> None:
         raise PackError(
             source, f"the extension {names} is made by charmcraft alone; pack it there and deploy the .charm"
         )
-    reactive = next((part.name for part in craft.parts if part.plugin == "reactive"), None)
-    if reactive is not None or ((source / "layer.yaml").is_file() and not (source / "hooks").is_dir()):
+    if _is_layer(source, craft):
         problem = "it is a reactive charm, which is put together from layers by charm-tools: run `charm build` and "
         raise PackError(source, problem + "deploy the folder that it makes")
     python = [part.name for part in craft.parts if part.plugin in PYTHON_PLUGINS]
@@ -146,6 +145,12 @@ def _refuse(source: Path, craft: Craft) -> None:
     if not (source / METADATA).is_file() and METADATA not in craft.files:
         raise PackError(source, f"it is no charm's source: it has no {METADATA}, nor a {CHARMCRAFT} with a name")
     _refuse_twice(source, craft)
+
+
+def _is_layer(folder: Path, craft: Craft) -> bool:
+    """Whether it is of a reactive charm and not built: what is built has both, layer.yaml and hooks/."""
+    is_reactive = (folder / "layer.yaml").is_file() or any(part.plugin == "reactive" for part in craft.parts)
+    return is_reactive and not (folder / "hooks").is_dir()
 
 
 def _refuse_twice(source: Path, craft: Craft) -> None:
