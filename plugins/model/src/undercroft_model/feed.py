@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from undercroft_hookspecs.store import Commit, Compacted, Revision, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from undercroft_hookspecs.errors import UndercroftError
     from undercroft_hookspecs.store import Change
@@ -115,15 +115,21 @@ class Feed:
         """The prefixes that are watched, and which of the changes are for them."""
         found: dict[str, list[Change]] = {}
         for change in changes:
-            key, end = change.key, 0
-            while True:  # Each folder that the key is in, from "" on.
-                for prefix in self._folders.get(key[:end], ()):
-                    if key.startswith(prefix):
-                        found.setdefault(prefix, []).append(change)
-                end = key.find("/", end) + 1
-                if not end:
-                    break
+            for prefix in self._watched(change.key):
+                found.setdefault(prefix, []).append(change)
         return found
+
+    def _watched(self, key: str) -> Iterator[str]:
+        for folder in _folders_with(key):
+            yield from (prefix for prefix in self._folders.get(folder, ()) if key.startswith(prefix))
+
+
+def _folders_with(key: str) -> Iterator[str]:
+    """Each folder that a key is in, from "" on."""
+    end = 0
+    yield ""
+    while end := key.find("/", end) + 1:
+        yield key[:end]
 
 
 def _folder_of(prefix: str) -> str:
