@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ SIZE_MIB = 64
 AT_ONCE = 8
 LIMIT, AT_ONCE_LIMIT = 1.15, 1.0
 PATIENCE = 60.0
+TRIES = 10
 TOOLS = ("fallocate", "losetup", "mkfs.ext4", "mount", "umount")
 
 
@@ -119,7 +121,7 @@ class Sides:
             _run("fallocate", "-l", f"{SIZE_MIB}MiB", str(image))
             device = _run("losetup", "--find", "--show", str(image))
             devices.append(device)
-            _run("mkfs.ext4", "-q", device)
+            _made(device)
             place.mkdir()
             _run("mount", device, str(place))
         seconds = time.perf_counter() - began
@@ -129,6 +131,15 @@ class Sides:
             place.rmdir()
             place.with_suffix(".img").unlink()
         return seconds
+
+
+def _made(device: str) -> None:
+    """Make the filesystem; another agent of this machine may just look whether the device is in use."""
+    for _ in range(TRIES):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            _run("mkfs.ext4", "-q", device)
+            return
+    _run("mkfs.ext4", "-q", device)
 
 
 def _run(*argv: str) -> str:
