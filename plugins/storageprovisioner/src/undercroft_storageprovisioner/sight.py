@@ -107,12 +107,15 @@ class Sight:
         lacking = {
             name: place
             for name, place in places.items()
-            if name not in mounts and wanted.filesystem_attachments[name].life is Life.ALIVE
+            if name not in mounts
+            and (Kind.FILESYSTEM, name) not in before
+            and wanted.filesystem_attachments[name].life is Life.ALIVE
         }
         paths |= {place: None if is_whole else self.instead.get(name) for name, place in lacking.items()}
-        found = await in_thread(_identities, paths)
-        there = await in_thread(_there, frozenset(devices.values()))
-        instead = {name: found[place] for name, place in lacking.items() if place in found}
+        found = await in_thread(_identities, paths) if paths else {}
+        there = await in_thread(_there, frozenset(devices.values())) if devices else set()
+        instead = {name: each for name, each in self.instead.items() if (Kind.FILESYSTEM, name) in before}
+        instead |= {name: found[place] for name, place in lacking.items() if place in found}
         has_changed = instead != self.instead
         self.instead = instead
         for name, mounted in mounts.items():
