@@ -35,7 +35,7 @@ class Site:
     async def until_sent(self) -> None:
         """Let time pass until nothing waits."""
         async with asyncio.timeout(30):
-            while any(queue.has_any() for queue in self.spool.spool.queues.values()):
+            while any(queue.has_any for queue in self.spool.spool.queues.values()):
                 await self.clock.advance(1.0)
                 await asyncio.sleep(0.001)
 

@@ -92,7 +92,7 @@ async def main(folder: Path, first: int) -> None:
         units=Units(world),
     )
     sending = MetricSending(unit, spool=spool, senders=senders)
-    while first >= 0 or world.file.exists() or spool.spool.queue("store").has_any():
+    while first >= 0 or world.file.exists() or spool.spool.queue("store").has_any:
         await asyncio.sleep(0.01)
     for worker in (collect, sending, spool, fortress):
         worker.kill()

@@ -117,21 +117,10 @@ class Queue:
             batches=self._batches, bytes=self._bytes, oldest=oldest, dead=self.dead, quarantined=self.quarantined
         )
 
+    @property
     def has_any(self) -> bool:
         """Whether there is something to claim."""
         return bool(self._batches or self.ledger.waiting())
-
-    def close(self) -> None:
-        """Remove what is still there of what has arrived."""
-        self._remove_rest()
-
-    def discard(self, name: str) -> None:
-        """Have nothing of a file that was never published, if there is any of it."""
-        found = next((entry for entry in self.entries if entry.name == name), None)
-        if found is not None:
-            self._forget([found])
-        with suppress(OSError):
-            (self.folder / name).unlink()
 
     def admit(self, name: FileName, size: int) -> None:
         """A file is in the folder from now on."""

@@ -56,9 +56,10 @@ class Spool:
             raise SpoolInUseError(f"another process has the spool in {folders.root}") from None
         self._lock_fd = fd
         try:
+            whole = self._swept()
             for sender in self._wanted:
                 self.queue(sender)
-            self._sweep()
+            self._finish(whole)
         except BaseException:
             self.close()
             raise
@@ -67,7 +68,7 @@ class Spool:
         """Let go of the lock; may be repeated."""
         if self._lock_fd >= 0:
             for queue in self.queues.values():
-                queue.close()
+                queue.tidy(0)
             os.close(self._lock_fd)
             self._lock_fd = -1
 
@@ -224,10 +225,12 @@ class Spool:
             os.close(fd)
         self._placed.append(made[0])
 
-    def _sweep(self) -> None:
-        """Finish what was on its way in when a process ended, and remove what is not whole."""
-        with os.scandir(self.owner.folders.tmp) as entries:
-            paths = sorted(self.owner.folders.tmp / entry.name for entry in entries)
+    def _swept(self) -> list[tuple[Path, FileName, bytes]]:
+        """What was on its way in when a process ended, and is whole. What is not is removed, under all its names."""
+        folders = self.owner.folders
+        whole: list[tuple[Path, FileName, bytes]] = []
+        with os.scandir(folders.tmp) as entries:
+            paths = sorted(folders.tmp / entry.name for entry in entries)
         for path in paths:
             name = FileName.parse(path.name)
             try:
@@ -237,20 +240,24 @@ class Spool:
                 continue
             except (DamagedError, IsADirectoryError):
                 data, lines = b"", []
-            if name is None or not lines or lines[0].batch.id != name.id or len(lines) != name.batches:
-                for queue in self.queues.values():
-                    queue.discard(path.name)
-                with contextlib.suppress(OSError):
-                    path.unlink()
+            if name is not None and lines and (lines[0].batch.id, len(lines)) == (name.id, name.batches):
+                whole.append((path, name, data))
                 continue
-            # What a kill has left is whole, and perhaps only in memory.
+            for torn in (*(folders.queue(sender) / path.name for sender in self._wanted), path):
+                with contextlib.suppress(OSError):
+                    torn.unlink()
+        return whole
+
+    def _finish(self, whole: Iterable[tuple[Path, FileName, bytes]]) -> None:
+        """Have in every queue what was on its way in."""
+        for path, name, data in whole:
+            # What a kill has left is perhaps only in memory.
             sync_file(path)
-            missing = [each for each in self.queues.values() if not (each.folder / path.name).exists()]
-            for queue in missing:
-                link(path, queue.folder / path.name, data, durable=True)
-                queue.admit(name, on_disk(len(data)))
-                queue.entries.sort(key=lambda each: each.name)
             for queue in self.queues.values():
+                if not (queue.folder / path.name).exists():
+                    link(path, queue.folder / path.name, data, durable=True)
+                    queue.admit(name, on_disk(len(data)))
+                    queue.entries.sort(key=lambda each: each.name)
                 sync_folder(queue.folder)
             self._last_created = max(self._last_created, name.created)
             path.unlink()

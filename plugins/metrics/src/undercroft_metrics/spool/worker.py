@@ -96,7 +96,7 @@ class MetricSpool:
 
     def has_any(self) -> bool:
         """Whether anything waits for any sender, be it word of what was dropped."""
-        return any(queue.has_any() for queue in list(self.spool.queues.values()))
+        return any(queue.has_any for queue in list(self.spool.queues.values()))
 
     async def open(self) -> None:
         """Take the spool, and read what is in it."""
@@ -199,7 +199,7 @@ class MetricSpool:
     def _note(self) -> None:
         for sender, queue in list(self.spool.queues.items()):
             event, stats = self._filled.setdefault(sender, asyncio.Event()), queue.stats()
-            (event.set if queue.has_any() else event.clear)()
+            (event.set if queue.has_any else event.clear)()
             self._waiting.set(stats.batches, sender)
             self._bytes.set(stats.bytes, sender)
             self._oldest.set(stats.oldest.timestamp() if stats.oldest is not None else 0, sender)
