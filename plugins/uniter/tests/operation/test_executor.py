@@ -350,13 +350,15 @@ async def test_a_cancellation_does_not_lose_what_a_step_has_done(tmp_path: Path)
     await clean_kill(begun.worker)
 
 
-async def test_what_finds_nothing_to_execute_leaves_the_lock_off(bench: Bench) -> None:
+async def test_what_finds_nothing_to_execute_leaves_the_lock_off(tmp_path: Path) -> None:
     class Idle(Scripted):
         async def look(self) -> None:
             self.locks = False
 
     operation = Idle(locks=True, prepare=Outcome(is_all=True), commit=Outcome(state=FULL))
+    begun = await bench(tmp_path)
 
-    await bench.executor.run(operation)
+    await begun.executor.run(operation)
 
-    assert (operation.steps, bench.lock.reasons) == (("prepare", "commit"), [])
+    assert (operation.steps, begun.lock.reasons) == (("prepare", "commit"), [])
+    await clean_kill(begun.worker)
