@@ -122,6 +122,13 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _collected() -> None:
+    """Take what the modules before have left for good, imports and reports, out of the collector's sight, too."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _strict(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Judge one test. Set up before the test's own fixtures, so that it is torn down after them."""
