@@ -45,7 +45,7 @@ async def test_concurrent_publications_share_files_and_all_arrive(tmp_path: Path
         files = [path for path in await asyncio.to_thread(lambda: list(folder.iterdir())) if path.suffix == ".b"]
         async with spool.queue("store") as queue:
             assert numbers(list(await queue.claim(max_batches=1000, max_bytes=1 << 20))) == list(range(1, 101))
-        assert len(files) < 10
+        assert len(files) < 50, "the faster the disk, the fewer share one"
 
 
 async def test_whoever_waits_is_woken_by_a_publication_and_waits_again_once_it_is_taken(tmp_path: Path) -> None:

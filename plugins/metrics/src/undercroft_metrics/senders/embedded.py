@@ -8,6 +8,8 @@ SQLite's own locks.
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -81,8 +83,9 @@ class StoreWriter:
         self._swept = datetime.min.replace(tzinfo=UTC)
         with _as_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = _connect(path)
-            path.chmod(0o600)
+            with _alone(path.parent):
+                self._connection = _connect(path)
+                path.chmod(0o600)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -241,6 +244,17 @@ def _stored(row: tuple[object, ...]) -> Stored:
 
 def _text(labels: Mapping[str, str]) -> str:
     return msgspec.json.encode(dict(sorted(labels.items()))).decode()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One writer makes the tables at a time: SQLite does not wait for others where it changes to WAL."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
