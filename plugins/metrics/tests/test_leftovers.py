@@ -21,28 +21,30 @@ MODEL = "00000000-0000-0000-0000-000000000000"
 LIMITS = Limits(free_megabytes=0)
 
 
-def home(data: Path) -> Path:
-    """The folder of the unit."""
-    return data / "models" / MODEL / "agents" / "unit-specimen-0"
+def home(data: Path, number: int = 0) -> Path:
+    """The folder of a unit."""
+    return data / "models" / MODEL / "agents" / f"unit-specimen-{number}"
 
 
-async def spooled(data: Path, *numbers: int, senders: tuple[str, ...] = ("main",)) -> None:
+async def spooled(data: Path, *numbers: int, senders: tuple[str, ...] = ("main",), of: int = 0) -> None:
     """A unit that has spooled batches, and has ended without having sent them."""
-    await asyncio.to_thread(lambda: home(data).mkdir(parents=True, exist_ok=True))
-    unit = FakeUnitAgent(data_dir=home(data) / "metrics", unit_dir=home(data))
-    spool = await start_spool(unit, LIMITS, senders, spool_of(home(data)))
+    place = home(data, of)
+    await asyncio.to_thread(lambda: place.mkdir(parents=True, exist_ok=True))
+    unit = FakeUnitAgent(data_dir=place / "metrics", unit_dir=place)
+    spool = await start_spool(unit, LIMITS, senders, spool_of(place))
     for number in numbers:
         await spool.publish([batch(number)])
     spool.kill()
     await spool.wait()
 
 
-async def remove(data: Path) -> None:
-    """Remove the unit, as whoever deploys units does."""
+async def remove(data: Path, number: int = 0) -> None:
+    """Remove a unit, as whoever deploys units does."""
 
     def removed() -> None:
-        doomed = home(data).with_name(".removed-unit-specimen-0")
-        home(data).rename(doomed)
+        place = home(data, number)
+        doomed = place.with_name(f".removed-{place.name}")
+        place.rename(doomed)
         shutil.rmtree(doomed)
 
     await asyncio.to_thread(removed)
@@ -69,13 +71,15 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_what_a_unit_has_left_is_sent_when_it_is_removed_and_its_spool_goes(tmp_path: Path) -> None:
     receiver = Receiver()
     await spooled(tmp_path, 1, 2, 3)
+    await spooled(tmp_path, 9, of=1)
+    await remove(tmp_path, 1)
     async with leftovers(tmp_path, main=receiver.sender()):
-        await asyncio.sleep(0.1)
-        assert receiver.arrived == [], "the unit is there, and may send them itself"
+        await until(lambda: not spool_of(home(tmp_path, 1)).exists())
+        assert receiver.arrived == [9], "the unit is there, and may send the rest itself"
         await remove(tmp_path)
-        await until(lambda: len(receiver.arrived) == 3)
+        await until(lambda: len(receiver.arrived) == 4)
         await until(lambda: not (tmp_path / "plugins" / "metrics" / "spools" / MODEL).exists())
-    assert receiver.arrived == [1, 2, 3]
+    assert receiver.arrived == [9, 1, 2, 3]
 
 
 async def test_unit_that_was_removed_while_no_agent_ran_is_not_forgotten(tmp_path: Path) -> None:
@@ -108,6 +112,32 @@ async def test_what_the_receiver_refuses_or_nobody_sends_is_kept_and_told(tmp_pa
         await until(lambda: bool(worker.report()["kept"]))
     assert receiver.arrived == [1]
     assert len(list(spool_of(home(tmp_path)).glob("queue/gone/*.b"))) == 1
+
+
+async def test_second_unit_of_the_name_is_sent_for_too_though_something_of_the_first_is_kept(tmp_path: Path) -> None:
+    receiver = Receiver()
+    await spooled(tmp_path, 1, senders=("main", "gone"))
+    await remove(tmp_path)
+    async with leftovers(tmp_path, main=receiver.sender()) as worker:
+        await until(lambda: bool(worker.report()["kept"]))
+        await spooled(tmp_path, 2, senders=("main", "gone"))
+        await until(lambda: not worker.report()["kept"])
+        await remove(tmp_path)
+        await until(lambda: receiver.arrived == [1, 2])
+
+
+async def test_unit_that_comes_anew_has_its_spool_to_itself(tmp_path: Path) -> None:
+    async def down(batches: object) -> SendReport:
+        raise RetryLaterError("not now")
+
+    deaf = Receiver(down)
+    await spooled(tmp_path, 1)
+    await remove(tmp_path)
+    async with leftovers(tmp_path, main=deaf.sender()) as worker:
+        await until(lambda: bool(worker.report()["sending"]))
+        await asyncio.to_thread(home(tmp_path).mkdir)
+        await until(lambda: not worker.report()["sending"])
+        await spooled(tmp_path, 2)
 
 
 async def test_what_is_old_is_not_given_to_senders_of_the_newest_only(tmp_path: Path) -> None:

@@ -16,22 +16,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from undercroft import SimpleWorker
+from undercroft import SimpleWorker, stop
 from undercroft.files import in_thread
 from undercroft.linux.watch import IN_CREATE, IN_DELETE, IN_MOVED_TO, Inotify
 from undercroft_metrics.places import SPOOLS, unit_name
+from undercroft_metrics.uncut import to_the_end
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Mapping, Sequence
 
     from undercroft import Stop
-    from undercroft_hookspecs import Agent, Clock, MetricSender
+    from undercroft_hookspecs import Agent, Clock, MetricSender, Worker
     from undercroft_metrics.spool.limits import Limits
     from undercroft_metrics.spool.worker import MetricSpool
 
 PAUSE_SECONDS: Final = 5.0
-"""Between two looks at a spool that is drained: whether it is empty, and its unit still gone."""
+"""Before a spool is asked for again that its unit's own worker has not let go of yet."""
 RETRY_SECONDS: Final = 60.0
 _EVENTS: Final = IN_CREATE | IN_DELETE | IN_MOVED_TO
 
@@ -110,17 +111,17 @@ class MetricLeftovers:
             "kept": sorted(f"{path.parent.name}/{path.name}" for path in self._kept),
         }
 
-    async def _run(self, stop: Stop) -> None:
+    async def _run(self, asked: Stop) -> None:
         loop = asyncio.get_running_loop()
         with Inotify(lambda _path, _name: self._look.set()) as inotify:
             looking = loop.create_task(self._follow(inotify), name="follow the units' folders")
-            stopping = loop.create_task(stop.wait(), name="wait for the stop")
+            stopping = loop.create_task(asked.wait(), name="wait for the stop")
             try:
                 await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 tasks = (looking, stopping, *self._draining.values())
                 for task in tasks:
-                    task.cancel()
+                    _cancel(task)
                 await asyncio.wait(tasks)
         if not looking.cancelled():
             looking.result()
@@ -131,6 +132,9 @@ class MetricLeftovers:
             self._look.clear()
             folders, left = await in_thread(self._found)
             watched = {path for path in folders if inotify.watch(path, _EVENTS)}
+            self._kept &= set(left)
+            for path in self._draining.keys() - set(left):
+                _cancel(self._draining[path])  # Its unit has come anew, and sends for itself.
             for path in left:
                 if path not in self._draining and path not in self._kept:
                     self._begin(path)
@@ -152,27 +156,29 @@ class MetricLeftovers:
     def _begin(self, path: Path) -> None:
         task = asyncio.get_running_loop().create_task(self._drain(path), name=f"metrics that {path.name} has left")
         self._draining[path] = task
-        task.add_done_callback(lambda _: self._draining.pop(path))
+
+        def end(_: asyncio.Task[None]) -> None:
+            del self._draining[path]
+            self._look.set()  # Its unit may have come, and gone, meanwhile.
+
+        task.add_done_callback(end)
 
     async def _drain(self, path: Path) -> None:
         agent = self._agent
         gone = GoneUnit(
             path.parent.name, unit_name(path.name), path, self._home(path), agent.clock, agent.rng, SilentMeter()
         )
-        while not await in_thread(gone.home.exists):
+        while True:
             try:
-                is_over = await self._try(gone)
+                if await self._try(gone):
+                    return
             # The edge to a disk and to plugins' senders: what goes wrong with one spool is no other's trouble.
             except Exception as error:
                 _log.warning("what %s has left cannot be sent now: %s", gone.unit, error)
                 await agent.clock.sleep(RETRY_SECONDS)
-                continue
-            if is_over:
-                break
-        self._look.set()  # Its unit may have come, and gone, while this was not looked for.
 
     async def _try(self, gone: GoneUnit) -> bool:
-        """Send what waits; whether all has been sent."""
+        """Send what waits, and return when all has been sent; False: the spool is not free yet."""
         # Late, as it takes longer than a turn of the loop may, and most agents never need it.
         await in_thread(import_module, "undercroft_metrics.sending.worker")
         await in_thread(import_module, "undercroft_metrics.spool.worker")
@@ -188,18 +194,14 @@ class MetricLeftovers:
         self._waiting[gone.data_dir] = spool
         sending = MetricSending(gone, spool=spool, senders=self._senders)
         try:
-            while spool.has_any() and not await in_thread(gone.home.exists):
-                await gone.clock.sleep(PAUSE_SECONDS)
-            is_empty = not spool.has_any()
+            await spool.wait_empty()
         finally:
-            for worker in (sending, spool):
-                worker.kill()
-                await worker.wait()
+            await to_the_end(_end(sending, spool))
             del self._waiting[gone.data_dir]
-        if is_empty and not await in_thread(self._remove, gone):
+        if not await in_thread(self._remove, gone):
             _log.warning("what %s has left in %s cannot be sent, and is kept", gone.unit, gone.data_dir)
             self._kept.add(gone.data_dir)
-        return is_empty
+        return True
 
     def _remove(self, gone: GoneUnit) -> bool:
         """Remove a spool that is empty; False if there is something in it that nobody has seen."""
@@ -218,3 +220,17 @@ class MetricLeftovers:
         """What waits for senders that are not in the config any more."""
         known = {*self._senders, *self._newest_only}
         return [path for path in folder.glob("queue/*/*.b") if path.parent.name not in known]
+
+
+async def _end(sending: Worker, spool: Worker) -> None:
+    """End both, first the one that needs the other."""
+    try:
+        await stop(sending)
+    finally:
+        await stop(spool)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    """Cancel it once: what it does about that is not to be cancelled, too."""
+    if not task.cancelling():
+        task.cancel()

@@ -19,6 +19,7 @@ from undercroft_metrics.collect.batches import SeriesBudget, batches_of
 from undercroft_metrics.identity import new_id
 from undercroft_metrics.seams import SpoolFullError
 from undercroft_metrics.sockets import serving
+from undercroft_metrics.uncut import to_the_end
 
 if TYPE_CHECKING:
     import random
@@ -153,7 +154,7 @@ class MetricCollect:
             _log.warning("the charm of %s declares a metric whose name cannot be used: %r", self._unit.unit, name)
         await self._begin(charm)
         status = await self._hook()
-        return await _to_the_end(self._finish(status, is_over=True))
+        return await to_the_end(self._finish(status, is_over=True))
 
     async def _begin(self, charm: Charm) -> None:
         now = self._unit.clock.now()
@@ -223,20 +224,6 @@ class MetricCollect:
         samples = self._budget.within(found.samples, boot_seconds(unit.clock))
         most = self._config.max_samples
         return batches_of(found, samples, model=str(unit.model), unit=str(unit.unit), status=status, most=most)
-
-
-async def _to_the_end(work: Coroutine[object, object, int]) -> int:
-    """Wait for work that a cancellation may delay nothing of, and cut nothing off; then pass the cancellation on."""
-    task = asyncio.get_running_loop().create_task(work, name="metric-collect: publish")
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait((task,))
-        if not task.cancelled():
-            task.exception()
-        raise
 
 
 def pauses(unit: str, period: float, jitter: float, rng: random.Random) -> Iterator[float]:

@@ -66,6 +66,7 @@ class MetricSpool:
         self.spool = Spool(owner, senders)
         self._turns = Turns()
         self._filled: dict[str, asyncio.Event] = {}
+        self._emptied = asyncio.Event()
         self._pending: deque[Pending] = deque()
         self._is_asked = False
         """Whether there is a turn to come that takes what is pending."""
@@ -94,9 +95,9 @@ class MetricSpool:
             for name, stats in ((name, queue.stats()) for name, queue in list(self.spool.queues.items()))
         }
 
-    def has_any(self) -> bool:
-        """Whether anything waits for any sender, be it word of what was dropped."""
-        return any(queue.has_any for queue in list(self.spool.queues.values()))
+    async def wait_empty(self) -> None:
+        """Return when nothing waits for any sender, not even word of what was dropped."""
+        await self._emptied.wait()
 
     async def open(self) -> None:
         """Take the spool, and read what is in it."""
@@ -197,7 +198,9 @@ class MetricSpool:
         self.spool.close()
 
     def _note(self) -> None:
-        for sender, queue in list(self.spool.queues.items()):
+        queues = list(self.spool.queues.items())
+        (self._emptied.clear if any(queue.has_any for _, queue in queues) else self._emptied.set)()
+        for sender, queue in queues:
             event, stats = self._filled.setdefault(sender, asyncio.Event()), queue.stats()
             (event.set if queue.has_any else event.clear)()
             self._waiting.set(stats.batches, sender)
