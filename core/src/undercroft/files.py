@@ -106,6 +106,15 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         raise
 
 
+def sync(path: Path) -> None:
+    """Have what a file has in it, or which names a folder has, on the disk. Blocks; raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def _write(path: Path, data: bytes, mode: int) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     with contextlib.ExitStack() as opened:
@@ -166,8 +175,4 @@ def _discard(fd: int, path: Path) -> None:
 def _put_in_place(fd: int, temporary: Path, path: Path) -> None:
     os.fsync(fd)
     temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)

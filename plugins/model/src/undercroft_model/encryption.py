@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft.files import in_thread
+from undercroft.files import in_thread, sync
 from undercroft_hookspecs.errors import UndercroftError
 from undercroft_hookspecs.store import Check, Conflict, Put, Revision
 from undercroft_model.rows import SecretsKey
@@ -204,11 +204,7 @@ def _make(path: Path) -> bytes:
             pass
     finally:
         draft.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
     key = _read(path)
     if key is None:
         raise SecretsKeyError(f"{path} was removed while it was being made")

@@ -15,6 +15,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from undercroft.files import sync
 from undercroft_hookspecs.store import StoreUnavailable, StoreUnusable
 
 if TYPE_CHECKING:
@@ -223,15 +224,6 @@ def log_path(path: Path) -> Path:
     return path.with_name(f"{path.name}-wal")
 
 
-def sync_folder(folder: Path) -> None:
-    """Make durable which files a folder has."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _check_folder(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
@@ -246,7 +238,7 @@ def _make(path: Path) -> None:
     except FileExistsError:
         return
     path.chmod(_PRIVATE)  # The umask may have taken our own rights, too.
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def _close_to_others(path: Path) -> None:

@@ -8,10 +8,11 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from undercroft.files import sync
 from undercroft_hookspecs.errors import AlreadyExistsError, NotFoundError, UndercroftError
 from undercroft_model.signalfile import alone
 from undercroft_model.soundness import Verdict, judge
-from undercroft_model.sqlite import Connection, StoreDamagedError, log_path, make_private, sync_folder
+from undercroft_model.sqlite import Connection, StoreDamagedError, log_path, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def backup(path: Path, target: Path, *, force: bool = False) -> Verdict:
         if verdict.problems:
             raise StoreDamagedError(path, "; ".join(verdict.problems))
         _put_in_place(draft, target, force=force)
-        sync_folder(target.parent)
+        sync(target.parent)
     return verdict
 
 
@@ -91,7 +92,7 @@ def restore(path: Path, source: Path, *, data_dir: Path, now: datetime) -> tuple
         if kept is not None:
             _set_aside(path, kept)
         draft.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
     return verdict, kept
 
 
@@ -134,7 +135,7 @@ def _set_aside(path: Path, kept: Path) -> None:
     if log.exists():
         log.replace(log_path(kept))  # It is damaged, and goes with what it belongs to.
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def _kept_name(path: Path, now: datetime) -> Path:

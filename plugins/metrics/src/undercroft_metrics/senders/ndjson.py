@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from undercroft.files import in_thread
+from undercroft.files import in_thread, sync
 from undercroft_hookspecs import Accepted, SendReport
 from undercroft_metrics.senders.names import file_name
-from undercroft_metrics.spool.folders import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -88,7 +87,7 @@ class BatchFile:
             with part.open("rb") as written:
                 os.fsync(written.fileno())
             part.replace(self._rotated(1))
-            sync_folder(self._path.parent)
+            sync(self._path.parent)
         os.ftruncate(self._fd, 0)
 
     def _last_ids(self) -> Sequence[str]:

@@ -144,24 +144,6 @@ def create(path: Path, data: bytes) -> int:
     return fd
 
 
-def sync_file(path: Path) -> None:
-    """Have a file's content on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def sync_folder(path: Path) -> None:
-    """Have a folder's names on the disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def put_away(path: Path, folder: Path, why: Why) -> None:
     """Move a file to where what is not sent is kept, with the reason; a full disk may cost the reason."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

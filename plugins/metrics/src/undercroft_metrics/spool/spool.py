@@ -8,10 +8,11 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final
 
+from undercroft.files import sync
 from undercroft_hookspecs.errors import NotFoundError, NotValidError
 from undercroft_metrics.seams import SpoolFullError
 from undercroft_metrics.spool.codec import MOST_BYTES, DamagedError, UnknownVersionError, decode, encode
-from undercroft_metrics.spool.folders import SpoolInUseError, create, read_bounded, sync_file, sync_folder, write_new
+from undercroft_metrics.spool.folders import SpoolInUseError, create, read_bounded, write_new
 from undercroft_metrics.spool.names import FileName
 from undercroft_metrics.spool.queue import Queue, nanoseconds, on_disk
 
@@ -215,7 +216,7 @@ class Spool:
                 os.fsync(fd)
             if durability == "full":
                 for queue in targets:
-                    sync_folder(queue.folder)
+                    sync(queue.folder)
         except BaseException:
             for path in reversed(made):
                 with contextlib.suppress(OSError):
@@ -252,13 +253,13 @@ class Spool:
         """Have in every queue what was on its way in."""
         for path, name, data in whole:
             # What a kill has left is perhaps only in memory.
-            sync_file(path)
+            sync(path)
             for queue in self.queues.values():
                 if not (queue.folder / path.name).exists():
                     link(path, queue.folder / path.name, data, durable=True)
                     queue.admit(name, on_disk(len(data)))
                     queue.entries.sort(key=lambda each: each.name)
-                sync_folder(queue.folder)
+                sync(queue.folder)
             self._last_created = max(self._last_created, name.created)
             path.unlink()
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias, get_args
 from uuid import UUID, uuid5
 
 from undercroft.clock import SystemClock
+from undercroft.files import sync
 from undercroft.linux import signature
 from undercroft_hookspecs import CommandFailedError, PermanentError
 from undercroft_storageprovisioner.linux.checking import is_taken
@@ -167,11 +168,7 @@ def write_note(note: Path) -> None:
     """Make an empty file, durably: that it is there is all that it says."""
     note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    folder = os.open(note.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(note.parent)
 
 
 def size_of(device: Path) -> int:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from undercroft.files import sync
 from undercroft.linux import mountinfo
 from undercroft_hookspecs import AttachInfo, NotFoundError, PermanentError, VolumeId, VolumeInfo, VolumePool
 from undercroft_storageprovisioner.linux import loops, mounts
@@ -74,7 +75,7 @@ class LoopVolumes:
     async def trim(self, params: AttachParams) -> None:
         """Have what the filesystem let go of be given back by the time that this returns: the kernel has cut the holes
         into the file, of which less is taken from the disk then. It has to be there again when it is written to."""
-        await in_thread(_sync, self._file(params.entity))
+        await in_thread(sync, self._file(params.entity))
 
     async def import_existing(self, entity: VolumeId | FilesystemId, provider_id: str) -> VolumeInfo:
         """Take a file of the storage folder (`volume-0-3`), or by its path one on the same filesystem.
@@ -107,8 +108,8 @@ class LoopVolumes:
         if size < size_mib * MIB:
             raise PermanentError(f"{file} has {size} bytes, and was to have {size_mib} MiB: grow the volume instead")
         # Once it has its name: the disk is waited for once then, for filesystems keep the order of the two.
-        _sync(file)
-        _sync(self._folder)
+        sync(file)
+        sync(self._folder)
         return VolumeInfo(provider_id=file.name, size_mib=size // MIB)
 
     def _attach(self, file: Path, read_only: bool) -> AttachInfo:
@@ -131,14 +132,6 @@ class LoopVolumes:
         for loop in loops.loops_of(file):
             loops.take_size(loop)
         return VolumeInfo(provider_id=file.name, size_mib=file.stat().st_size // MIB)
-
-
-def _sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _part(file: Path) -> Path:

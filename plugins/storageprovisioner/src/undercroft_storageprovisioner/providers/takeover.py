@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from undercroft.files import sync
 from undercroft.linux import mountinfo
 from undercroft_hookspecs import PermanentError
 from undercroft_storageprovisioner.linux import loops, mounts
@@ -30,11 +30,7 @@ def take_over(folder: Path, provider_id: str, target: Path, *, is_folder: bool) 
         raise PermanentError(f"{source} cannot be imported: it is on another filesystem than {folder}; move it there")
     source.rename(target)
     for changed in {source.parent, target.parent}:
-        opened = os.open(changed, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+        sync(changed)
 
 
 def _refuse_used(source: Path, *, is_folder: bool) -> None:
