@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 async def test_what_was_put_is_fetched(url: str, source: Path, tmp_path: Path) -> None:
-    blobs = Blobs(url)
+    blobs = await asyncio.to_thread(Blobs, url)
 
     assert await blobs.put(source) == SHA256
 
@@ -247,7 +246,7 @@ async def test_a_service_that_hangs_is_given_up_on(monkeypatch: pytest.MonkeyPat
 async def test_who_keeps_the_same_at_the_same_time_waits_for_the_other(tmp_path: Path) -> None:
     """Two deployments of one charm at once: the second was told that another copy is being written, and failed."""
     source = tmp_path / "source"
-    source.write_bytes(os.urandom(16 * 1024 * 1024))
+    await asyncio.to_thread(source.write_bytes, bytes(16 * 1024 * 1024))
     blobs = [Blobs(str(tmp_path / "blobs")) for _ in range(4)]
 
     kept = await asyncio.gather(*(each.put(source) for each in blobs))

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from undercroft import NoOpWorker, SimpleWorker, Stop
 from undercroft.dependency import OutputError
+from undercroft.files import in_thread
 from undercroft_hookspecs import (
     BlobFacade,
     BlockDeviceFacade,
@@ -57,7 +58,9 @@ async def start_model(agent: Agent, config: Config, *, role: Role, store: Store)
     if role.role == "agent":
         with suppress(StoreUnavailable):  # Then it is seen when it is first needed.
             await keyring.check()
-    return ModelWorker(agent, config, role=role, store=store, keyring=keyring)
+    # Where they are not in a folder, all that opens a URL is imported.
+    blobs = await in_thread(Blobs, config.blobs or str(agent.data_dir / "blobs"), clock=agent.clock)
+    return ModelWorker(agent, role=role, store=store, keyring=keyring, blobs=blobs)
 
 
 def key_path(data_dir: Path) -> Path:
@@ -76,13 +79,12 @@ def model_output(worker: Worker, kind: type) -> object:
 class ModelWorker:
     """Runs until killed."""
 
-    def __init__(self, agent: Agent, config: Config, *, role: Role, store: Store, keyring: Keyring) -> None:
+    def __init__(self, agent: Agent, *, role: Role, store: Store, keyring: Keyring, blobs: Blobs) -> None:
         self.role: Literal["agent", "client"] = role.role
         clock, rng = agent.clock, agent.rng
         self._agent, self._store, self._keyring = agent, store, keyring
         self._units: WeakValueDictionary[tuple[ModelId, UnitName], UnitFacades] = WeakValueDictionary()
         self._placement = Placement(store, agent.host, clock=clock, rng=rng)
-        blobs = Blobs(config.blobs or str(agent.data_dir / "blobs"), clock=clock)
         devices = HostDevices(store, agent.host, clock=clock, rng=rng)
         self._presence = HostPresence(store, agent.host, clock=clock, rng=rng)
         self._reaping = Reaping(store, blobs, clock=clock, rng=rng)
