@@ -17,7 +17,7 @@ from undercroft_hookspecs.storage_facades import UnitStorage, WantedStorage
 from undercroft_model.devices import HostDevices
 from undercroft_model.placement import Placement
 from undercroft_model.storage.provisioning import HostStorage
-from undercroft_model.units import remove_unit
+from undercroft_model.units import add_units, remove_unit
 from undercroft_model.unitside.standpoint import Standpoint
 from undercroft_model.unitside.storage import OwnStorage
 from undercroft_storageprovisioner.plugin import Config, undercroft_storage_providers
@@ -93,6 +93,13 @@ class Ground:
             rng=self.world.rng,
         )
         return OwnStorage(here, lambda: self.providers)
+
+    async def another(self) -> UnitStorage:
+        """Have another unit, keeper/1, and its storage attached: what was due before has been looked at by then."""
+        await self.world.run(add_units, "keeper", here=HERE, now=self.world.clock.now())
+        await self.world.start("keeper/1")
+        await self.of("keeper/1").attachments()
+        return await self.attached("keeper/1")
 
     async def attached(self, unit: str) -> UnitStorage:
         """A unit's one piece of storage, once it is there."""

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 from plugins.storageprovisioner.tests.conftest import needs
-from plugins.storageprovisioner.tests.ground import KEEPER, Ground
+from plugins.storageprovisioner.tests.ground import KEEPER, Ground, until
 
 from undercroft.clock import SystemClock
 from undercroft.process import SystemProcess
 from undercroft.testing import FakeAgent, FakeClock
 from undercroft_hookspecs import Completed
 from undercroft_hookspecs.storage_facades import WantedStorage
+from undercroft_model.units import remove_unit
 from undercroft_storageprovisioner.linux import loops, mounts
 from undercroft_storageprovisioner.plugin import Config, undercroft_storage_providers
 from undercroft_storageprovisioner.threads import Hangs, in_thread
@@ -127,10 +128,11 @@ async def test_stop_does_not_wait_for_what_hangs_and_the_next_start_does(
         async with asyncio.timeout(5):
             await provisioner.wait()
     async with ground.provisioning():
-        await asyncio.sleep(0.1)
-        assert hanging.calls == 1, "the next worker leaves it alone, too"
+        await ground.another()
+        assert hanging.calls == 2, "the next worker leaves it alone, too, and mounts what is new"
         hanging.released.set()
         await ground.attached("keeper/0")
+        await ground.world.run(remove_unit, "keeper/1", force=True)
         await ground.end()
 
 
@@ -162,6 +164,12 @@ def disk(folder: Path) -> Iterator[Path]:
             _freeze(place, FITHAW)
         mounts.unmount(place)
         loops.detach(loop)
+
+
+def running() -> str:
+    """The names of the programs that were begun here, and have not ended."""
+    children = Path("/proc/thread-self/children").read_text().split()
+    return " ".join(Path("/proc", pid, "comm").read_text() for pid in children)
 
 
 def _freeze(place: Path, how: int) -> None:
@@ -213,8 +221,9 @@ async def test_mkfs_that_hangs_in_the_kernel_ends_with_its_time_and_is_taken_up_
         async with ground.provisioning():
             await ground.of("keeper/0").attachments()
             await ground.until(lambda found: "mkfs.ext4" in messages(found))
+            assert "mkfs" in running(), "it hangs although it was killed"
             _freeze(place, FITHAW)
-            await asyncio.sleep(0.1)
+            await until(lambda: "mkfs" not in running())
             await clock.advance(40)
             await ground.attached("keeper/0")
             await ground.end()

@@ -151,7 +151,7 @@ async def test_attachment_that_is_gone_from_the_model_is_forgotten_and_nothing_i
         entity = (VolumeId if kind == "volume" else FilesystemId).parse("0/0")
         await ground.facade.set_status(ground.world.model, entity, "detached", "seen")
         await ground.until(lambda found: "detached" in _statuses(found))
-        await asyncio.sleep(0.05)
+        await ground.another()
 
     assert {what for what, _ in pretence.calls} == {"create", "attach"}
 
