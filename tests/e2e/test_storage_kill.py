@@ -32,16 +32,6 @@ KILLS = int(os.environ.get("UNDERCROFT_KILLS", "10"))
 LARGEST_SLEEP = 1.2
 MOST = 4
 POOLS = ("loop,64M", "loop,32M", "rootfs,16M", "tall,310M")
-METADATA = """
-name: hoard
-summary: Has storage
-description: As much of it as it is given; its hooks do nothing.
-storage:
-  data:
-    type: filesystem
-    multiple:
-      range: 0-
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +58,9 @@ class Hoard:
 
     def begin(self) -> None:
         """Deploy it."""
-        charm = self.machine.folder / "hoard"
-        charm.mkdir()
-        (charm / "metadata.yaml").write_text(METADATA)
-        (charm / "dispatch").write_text("#!/bin/sh\nexit 0\n")
-        (charm / "dispatch").chmod(0o755)
         self.machine.start()
         self.machine.do("create-storage-pool", "tall", "loop", "fs=xfs")
-        self.machine.do("deploy", str(charm))
+        self.machine.do("deploy", "hoard")
         self.machine.until(lambda: self.machine.units()["hoard/0"]["juju-status"]["current"] == "idle", "it is idle")
 
     def change(self) -> None:

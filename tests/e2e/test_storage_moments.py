@@ -30,13 +30,6 @@ FEW = ["amid mkfs run", "after loop device configured", "before mounted", "after
 CHOSEN = [*EVERY_UP, *EVERY_DOWN] if os.environ.get("UNDERCROFT_MOMENTS") == "all" else FEW
 DOOMED = Path(__file__).with_name("doomed.py")
 HOOK_SECONDS = 300.0
-METADATA = """
-name: hoard
-summary: Has storage
-description: As much of it as it is given; its hooks do nothing.
-storage:
-  data: {type: filesystem, multiple: {range: 0-}}
-"""
 
 
 class Life:
@@ -48,13 +41,8 @@ class Life:
 
     def begin(self) -> None:
         """Deploy it."""
-        charm = self.machine.folder / "hoard"
-        charm.mkdir()
-        (charm / "metadata.yaml").write_text(METADATA)
-        (charm / "dispatch").write_text("#!/bin/sh\nexit 0\n")
-        (charm / "dispatch").chmod(0o755)
         self.machine.start()
-        self.machine.do("deploy", str(charm))
+        self.machine.do("deploy", "hoard")
         # The hooks of all agents on the machine that run as root wait for one another.
         self.machine.until(
             lambda: self.machine.units()["hoard/0"]["juju-status"]["current"] == "idle", "it is idle", HOOK_SECONDS
